@@ -1,0 +1,1 @@
+//! Findings, source snippets, hints and secrets.

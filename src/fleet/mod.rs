@@ -1,0 +1,3 @@
+//! `fleet.yaml`: as written (`raw`), the rules it must keep (`rules`), and valid by type (`model`).
+
+pub mod model;

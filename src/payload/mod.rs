@@ -1,0 +1,1 @@
+//! A node's file set becomes user-data, seed, bundle and launch sheet.

@@ -1,0 +1,1 @@
+//! The wire types and rules that node, home and command line share.

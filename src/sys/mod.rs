@@ -1,0 +1,1 @@
+//! What touches the machine: subprocesses, atomic files, the printer.
