@@ -1,0 +1,10 @@
+//! What the integration tests share: real programs, real roots, real networks.
+//!
+//! Not here: facts about meshboot's output; those stand in the test that checks them. To add a room: a file beside
+//! this one and a line below. Every test program includes this module whole and uses a part of it.
+#![allow(dead_code, reason = "each test program uses a part of the shared code")]
+
+pub(crate) mod command;
+pub(crate) mod judge;
+pub(crate) mod requirement;
+pub(crate) mod scratch;
