@@ -74,6 +74,7 @@ fi
 if [ -s "$skipped" ]; then
     sort -u "$skipped" >&2
     say "$(sort -u "$skipped" | wc -l) skipped"
+    # The counts come last.
+    printf '%s\n' "$summary"
 fi
-printf '%s\n' "$summary"
 exit "$status"
