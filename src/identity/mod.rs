@@ -1,24 +1,18 @@
-//! Keys, mesh addresses and join tokens.
+//! Who is who: keys, mesh addresses, join tokens, and the folder that keeps them.
+//!
+//! Not here: enrolment (the home service) and which files of a node carry what (`render`). To add something that must
+//! not be lost: a field in `stored`, a method on [`State`], and a higher version if older state cannot be read.
 
-use std::net::Ipv6Addr;
+mod folder;
+mod key;
+mod mesh_address;
+mod state;
+mod state_error;
+mod stored;
+mod token;
 
-/// A node's Yggdrasil address (200::/8), derived from its ed25519 public key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MeshAddress(Ipv6Addr);
-
-impl MeshAddress {
-    /// Derives the address from a public key: the key's bits are inverted, byte 0 is 0x02, byte 1 counts the
-    /// leading ones, and the bits after the first zero follow.
-    ///
-    /// Source: yggdrasil-go `src/address/address.go`, `AddrForKey`.
-    #[must_use]
-    pub fn from_public_key(_key: &[u8; 32]) -> Self {
-        Self(Ipv6Addr::UNSPECIFIED)
-    }
-
-    /// The IPv6 address.
-    #[must_use]
-    pub fn ip(self) -> Ipv6Addr {
-        self.0
-    }
-}
+pub use key::{KeyError, PrivateKey, PublicKey};
+pub use mesh_address::{MeshAddress, NotAMeshAddress};
+pub use state::{FactParts, MintReason, State, Token};
+pub use state_error::StateError;
+pub use token::{DEFAULT_LIFE, JoinClaims, JoinSigner, JoinVerifier, TokenError};

@@ -1,1 +1,4 @@
 //! What touches the machine: subprocesses, atomic files, the printer.
+
+pub mod atomic;
+pub mod staging;
