@@ -69,7 +69,12 @@ impl PeerList {
             mesh_port: fleet.mesh.port,
             mesh_peers,
             lan: fleet.home.lan.iter().map(ToString::to_string).collect(),
-            nodes: fleet.ingress.iter().filter(|node| !node.addresses.is_empty()).map(Peer::beforehand).collect(),
+            nodes: fleet
+                .ingress
+                .iter()
+                .filter(|node| !node.addresses.is_empty())
+                .map(Peer::beforehand)
+                .collect(),
             allow: Allow {
                 networks: fleet
                     .firewall

@@ -53,7 +53,12 @@ pub(super) fn payload(
     })
 }
 
-fn cloud_config(fleet: &Fleet, facts: &BuildFacts, files: &NodeFiles, mesh_key: Option<&Secret<String>>) -> Result<String> {
+fn cloud_config(
+    fleet: &Fleet,
+    facts: &BuildFacts,
+    files: &NodeFiles,
+    mesh_key: Option<&Secret<String>>,
+) -> Result<String> {
     let mut carried = Vec::with_capacity(files.files.len() + 1);
     for file in &files.files {
         carried.push(File {
@@ -63,7 +68,11 @@ fn cloud_config(fleet: &Fleet, facts: &BuildFacts, files: &NodeFiles, mesh_key: 
         });
     }
     if let Some(key) = mesh_key {
-        carried.push(File { path: "/etc/meshboot/mesh-key.pem", mode: "0600".to_owned(), text: key.expose() });
+        carried.push(File {
+            path: "/etc/meshboot/mesh-key.pem",
+            mode: "0600".to_owned(),
+            text: key.expose(),
+        });
     }
     let context = Context {
         node: files.node.as_str(),
@@ -85,7 +94,8 @@ fn meta_data(node: &NodeName, cloud_config: &str) -> Result<String> {
         node: String,
     }
     let digest = Sha256::digest(cloud_config.as_bytes());
-    let context = MetaData { instance_id: format!("meshboot-{}", short_hex(&digest)), node: node.to_string() };
+    let context =
+        MetaData { instance_id: format!("meshboot-{}", short_hex(&digest)), node: node.to_string() };
     template::render("cloud-init/meta-data.yaml.j2", &context)
 }
 
@@ -98,7 +108,9 @@ fn network_config(network: &Network) -> Result<String> {
         dns: Vec<String>,
     }
     let context = match network {
-        Network::Dhcp => Static { dhcp: true, address: String::new(), gateway: String::new(), dns: Vec::new() },
+        Network::Dhcp => {
+            Static { dhcp: true, address: String::new(), gateway: String::new(), dns: Vec::new() }
+        }
         Network::Static { address, gateway, dns } => Static {
             dhcp: false,
             address: address.to_string(),

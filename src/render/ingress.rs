@@ -61,7 +61,12 @@ struct Followed {
     family: &'static str,
 }
 
-pub(super) fn files(fleet: &Fleet, facts: &BuildFacts, node: &Ingress, join_token: &Secret<String>) -> Result<NodeFiles> {
+pub(super) fn files(
+    fleet: &Fleet,
+    facts: &BuildFacts,
+    node: &Ingress,
+    join_token: &Secret<String>,
+) -> Result<NodeFiles> {
     let (mut servers, mut followed) = (Vec::new(), Vec::new());
     for wan in &fleet.home.wans {
         paths(wan, &mut servers, &mut followed);
@@ -73,8 +78,10 @@ pub(super) fn files(fleet: &Fleet, facts: &BuildFacts, node: &Ingress, join_toke
         backup: true,
     });
     let web = [Relay { listen: 80, check: "http" }, Relay { listen: 443, check: "tls" }];
-    let ports: Vec<Relay> =
-        web.into_iter().chain(fleet.ports.iter().map(|port| Relay { listen: port.listen, check: "tcp" })).collect();
+    let ports: Vec<Relay> = web
+        .into_iter()
+        .chain(fleet.ports.iter().map(|port| Relay { listen: port.listen, check: "tcp" }))
+        .collect();
     let context = Context {
         node: node.name.to_string(),
         max_connections: node.max_connections,
@@ -86,10 +93,15 @@ pub(super) fn files(fleet: &Fleet, facts: &BuildFacts, node: &Ingress, join_toke
 
     let mut tree = Tree::from_profile(Role::Ingress, &context)?;
     tree.add_list("/etc/meshboot/packages", PACKAGES);
-    tree.add("/etc/meshboot/node.env", 0o644, super::cloud_init::node_environment(&node.name, Role::Ingress, &[
-        ("HOME_MESH_ADDRESS", &facts.home_mesh_address.ip().to_string()),
-        ("UNITS", UNITS),
-    ]));
+    tree.add(
+        "/etc/meshboot/node.env",
+        0o644,
+        super::cloud_init::node_environment(
+            &node.name,
+            Role::Ingress,
+            &[("HOME_MESH_ADDRESS", &facts.home_mesh_address.ip().to_string()), ("UNITS", UNITS)],
+        ),
+    );
     tree.add_list(
         "/etc/meshboot/wans",
         followed.iter().map(|entry| format!("{} {} {}", entry.server, entry.name, entry.family)),

@@ -83,11 +83,19 @@ pub(super) fn files(fleet: &Fleet, _facts: &BuildFacts) -> Result<NodeFiles> {
 
     let mut tree = Tree::from_profile(Role::LocalProxy, &context)?;
     tree.add_list("/etc/meshboot/packages", PACKAGES);
-    tree.add("/etc/meshboot/node.env", 0o644, super::cloud_init::node_environment(&fleet.home.name, Role::LocalProxy, &[
-        ("ADMIN_EMAIL", &fleet.admin.email),
-        ("ACME_DIRECTORY", &fleet.acme.directory),
-        ("UNITS", UNITS),
-    ]));
+    tree.add(
+        "/etc/meshboot/node.env",
+        0o644,
+        super::cloud_init::node_environment(
+            &fleet.home.name,
+            Role::LocalProxy,
+            &[
+                ("ADMIN_EMAIL", &fleet.admin.email),
+                ("ACME_DIRECTORY", &fleet.acme.directory),
+                ("UNITS", UNITS),
+            ],
+        ),
+    );
     tree.add("/etc/meshboot/yggdrasil.conf", 0o644, Configuration::home(fleet).text()?);
     add_service_lists(&mut tree, fleet);
     let peers = PeerList::beforehand(fleet, public_peers(fleet).collect());
@@ -127,5 +135,9 @@ fn backend(service: &Service) -> Backend {
             Host::Address(_) => service.domain.to_string(),
         },
     });
-    Backend { domain: service.domain.to_string(), check: service.check.clone(), upstreams: upstreams.collect() }
+    Backend {
+        domain: service.domain.to_string(),
+        check: service.check.clone(),
+        upstreams: upstreams.collect(),
+    }
 }

@@ -32,7 +32,12 @@ impl Configuration {
     /// An ingress node: takes the home's key only, and dials the home where its router lets it in.
     pub(super) fn ingress(fleet: &Fleet, facts: &BuildFacts) -> Self {
         let home = fleet.home.wans.iter().filter(|_| fleet.home.mesh_listen).map(|wan| {
-            format!("tls://{}:{}?key={}&{BACKOFF}", bracketed(&wan.address), fleet.mesh.port, facts.home_public_key)
+            format!(
+                "tls://{}:{}?key={}&{BACKOFF}",
+                bracketed(&wan.address),
+                fleet.mesh.port,
+                facts.home_public_key
+            )
         });
         Self::new(
             home.chain(public_peers(fleet)).collect(),
@@ -48,7 +53,8 @@ impl Configuration {
             .iter()
             .flat_map(|node| &node.addresses)
             .map(|address| format!("tls://{}:{}?{BACKOFF}", bracketed(address), fleet.mesh.port));
-        let listen = if fleet.home.mesh_listen { vec![format!("tls://[::]:{}", fleet.mesh.port)] } else { Vec::new() };
+        let listen =
+            if fleet.home.mesh_listen { vec![format!("tls://[::]:{}", fleet.mesh.port)] } else { Vec::new() };
         Self::new(nodes.chain(public_peers(fleet)).collect(), listen, Vec::new())
     }
 

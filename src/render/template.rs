@@ -28,7 +28,8 @@ pub(super) fn render(path: &str, context: &impl Serialize) -> Result<String> {
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    let syntax = SyntaxConfig::builder().keep_trailing_newline(true).trim_blocks(true).build();
+    let syntax =
+        SyntaxConfig::builder().keep_trailing_newline(true).trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.expect("only whitespace is configured, no delimiter"));
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_loader(|path| Ok(profile::file(path).map(|file| file.contents.to_owned())));
@@ -64,10 +65,20 @@ fn json(value: &Value) -> Result<String, Error> {
 /// A YAML literal block scalar (YAML 1.2.2, 8.1.2) indented by `indent` spaces, header included; text that a literal
 /// cannot carry is written as a JSON string instead.
 fn block(text: &str, indent: usize) -> Result<String, Error> {
-    let printable = |c: char| c == '\n' || c == '\t' || (c >= ' ' && c != '\u{7f}' && !('\u{80}'..='\u{a0}').contains(&c) && c != '\u{feff}' && !('\u{2028}'..='\u{2029}').contains(&c));
-    let first = text.lines().find(|line| !line.is_empty()).unwrap_or_default();
-    let literal = text.ends_with('\n')
+    let printable = |c: char| {
+        c == '\n'
+            || c == '\t'
+            || (c >= ' '
+                && c != '\u{7f}'
+                && !('\u{80}'..='\u{a0}').contains(&c)
+                && c != '\u{feff}'
+                && !('\u{2028}'..='\u{2029}').contains(&c))
+    };
+    let first = text.lines().next().unwrap_or_default();
+    let literal = text.len() > 1
+        && text.ends_with('\n')
         && !text.ends_with("\n\n")
+        && !first.is_empty()
         && !first.starts_with([' ', '\t'])
         && text.chars().all(printable);
     if !literal {
@@ -100,7 +111,17 @@ mod tests {
 
     #[test]
     fn a_block_reads_back_as_what_was_written() {
-        for text in ["a\n", "a\n\n  b\n", " leading\n", "no end", "two ends\n\n", "tab\tin\n", "bell\u{7}\n", "", "\n"] {
+        for text in [
+            "a\n",
+            "a\n\n  b\n",
+            " leading\n",
+            "no end",
+            "two ends\n\n",
+            "tab\tin\n",
+            "bell\u{7}\n",
+            "",
+            "\n",
+        ] {
             let yaml = format!("key: {}\n", block(text, 4).expect("every text can be written"));
             let read: std::collections::BTreeMap<String, String> =
                 serde_saphyr::from_str(&yaml).unwrap_or_else(|error| panic!("{yaml:?}: {error}"));

@@ -47,7 +47,8 @@ impl Tree {
 
     /// Adds a file of one entry a line.
     pub(super) fn add_list(&mut self, path: &str, entries: impl IntoIterator<Item = impl AsRef<str>>) {
-        let lines: String = entries.into_iter().flat_map(|entry| [entry.as_ref().to_owned(), "\n".to_owned()]).collect();
+        let lines: String =
+            entries.into_iter().flat_map(|entry| [entry.as_ref().to_owned(), "\n".to_owned()]).collect();
         self.add(path, 0o644, lines);
     }
 
