@@ -212,7 +212,7 @@ fn survives_kills_and_never_goes_back() {
 fn makes_a_fleet_whole_or_not_at_all() {
     if let Some(folder) = inner_folder() {
         drop(open(&folder).expect("it is made"));
-        println!("serial 1");
+        writeln!(std::io::stdout(), "serial 1").expect("the parent reads");
         std::thread::sleep(LIMIT);
     }
     let (mut whole, mut nothing) = (0, 0);

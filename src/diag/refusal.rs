@@ -35,6 +35,14 @@ impl Refusal {
         Self { kind: RefusalKind::Usage, message: message.into(), hint: None }
     }
 
+    /// The input cannot be worked with, for the reason that an error and its sources give.
+    #[must_use]
+    pub fn from_error(error: &dyn std::error::Error, hint: Option<String>) -> Self {
+        let sources = std::iter::successors(error.source(), |source| source.source());
+        let message = sources.fold(error.to_string(), |message, source| format!("{message}: {source}"));
+        Self { kind: RefusalKind::Input, message, hint }
+    }
+
     /// The same with a remedy.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

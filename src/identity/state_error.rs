@@ -7,6 +7,7 @@ use std::io;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{KeyError, TokenError};
+use crate::diag::Refusal;
 use crate::sys::atomic::WriteError;
 
 /// Why a fleet's state was not opened, read, used or saved. What lies on the disk is unchanged.
@@ -182,6 +183,12 @@ impl StateError {
             ),
             Self::Token { node, .. } => format!("make a new one: `--renew {node}`"),
         })
+    }
+}
+
+impl From<StateError> for Refusal {
+    fn from(error: StateError) -> Self {
+        Self::from_error(&error, error.hint())
     }
 }
 

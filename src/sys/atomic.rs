@@ -12,6 +12,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::diag::Refusal;
+
 /// How a temporary file's name starts; what a killed process left behind is known by it.
 pub const TEMPORARY_PREFIX: &str = ".meshboot-new-";
 
@@ -74,6 +76,12 @@ impl WriteError {
     /// Wraps the operating system's reason; `doing` is a gerund.
     pub(crate) fn io(doing: &'static str, path: &Utf8Path, source: io::Error) -> Self {
         Self::Io { doing, path: path.to_owned(), source }
+    }
+}
+
+impl From<WriteError> for Refusal {
+    fn from(error: WriteError) -> Self {
+        Self::from_error(&error, error.hint())
     }
 }
 
@@ -237,6 +245,9 @@ mod tests {
             assert!(error.to_string().contains(name), "{error}");
             let hint = error.hint().expect(name);
             assert!(hint.contains(remedy), "{name}: {hint}");
+            let refusal = Refusal::from(error);
+            let (path, reason) = refusal.message.rsplit_once(": ").expect("path and reason");
+            assert!(path.ends_with('`') && reason.contains("os error"), "{refusal}");
         }
         assert_eq!(names_in(&folder), ["file", "taken"]);
     }
