@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 packages=(
-    apt-utils ca-certificates debian-archive-keyring dnsmasq-base iproute2 mmdebstrap openssl python3-minimal
+    apt-utils ca-certificates debian-archive-keyring dnsmasq-base iproute2 mmdebstrap nftables openssl procps python3-minimal
     shellcheck systemd-container util-linux
 )
 

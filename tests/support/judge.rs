@@ -24,6 +24,8 @@ mount -t overlay overlay -o "lowerdir=$lower,upperdir=$layer/upper,workdir=$laye
 mount -t proc proc "$layer/root/proc"
 mount -t sysfs -o ro sysfs "$layer/root/sys"
 mount -t tmpfs -o mode=755 tmpfs "$layer/root/run"
+mkdir -p "$layer/root/dev/net"
+[ -e "$layer/root/dev/net/tun" ] || mknod "$layer/root/dev/net/tun" c 10 200
 ip link set lo up
 exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/root TERM=dumb \
     setpriv --pdeathsig KILL chroot "$layer/root" "$@"
@@ -84,6 +86,15 @@ impl Judge {
         // What the reader wants to see is the program, not the stage around it.
         outcome.argv = argv.iter().map(|&word| word.to_owned()).collect();
         outcome
+    }
+
+    /// The command line that runs a program of the root in the network that it is started in.
+    pub(crate) fn argv(&self, argv: &[&str]) -> Vec<String> {
+        let (root, layer) = (self.root.display().to_string(), self.layer.path().display().to_string());
+        let mut all = vec!["unshare", "--mount", "--pid", "--fork", "--kill-child"];
+        all.extend(["sh", "-euc", STAGE, "stage", &root, &layer]);
+        all.extend(argv);
+        all.into_iter().map(str::to_owned).collect()
     }
 
     /// Runs a line of POSIX shell in the root.

@@ -5,6 +5,10 @@
 #![allow(dead_code, reason = "each test program uses a part of the shared code")]
 
 pub(crate) mod command;
+pub(crate) mod internet;
 pub(crate) mod judge;
+pub(crate) mod machine;
+pub(crate) mod network;
 pub(crate) mod requirement;
+pub(crate) mod scan;
 pub(crate) mod scratch;

@@ -1,0 +1,136 @@
+//! The test harness itself: its networks carry packets, its machines boot, and it leaves nothing behind.
+//!
+//! Not here: anything about meshboot.
+
+mod support;
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use support::internet::{CLOUD_NETWORK, CLOUD_NODE, Internet};
+use support::machine::Machine;
+use support::network::{Namespace, wait_until};
+use support::requirement;
+use support::scan::{Answer, open_ports, scan};
+
+const PATIENCE: Duration = Duration::from_millis(700);
+
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+/// Names, mounts and folders of ours that are there now.
+fn left_behind() -> Vec<String> {
+    let mine = format!("{}-", std::process::id());
+    let mut names = Vec::new();
+    for (folder, prefix) in [("/run/netns", "meshboot-"), ("/tmp", "meshboot-test-")] {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        names.extend(
+            entries
+                .filter_map(|entry| entry.file_name().into_string().ok())
+                .filter(|name| name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(&mine))),
+        );
+    }
+    let mounts = std::fs::read_to_string("/proc/self/mounts").expect("the list of mounts");
+    names.extend(mounts.lines().filter(|line| line.contains(&format!("-{mine}"))).map(str::to_owned));
+    names
+}
+
+/// Processes whose command line names this process's folders or namespaces.
+fn processes_of_ours() -> Vec<String> {
+    let mine = format!("-{}-", std::process::id());
+    let entries = std::fs::read_dir("/proc").expect("the list of processes").flatten();
+    entries
+        .filter(|entry| {
+            entry.file_name().to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+        })
+        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(&mine))
+        .collect()
+}
+
+#[test]
+fn scanner_tells_open_from_refused_from_silent() {
+    if !requirement::root_and(&["ip", "nft"]) {
+        return;
+    }
+    let (here, there) = (Namespace::new("here"), Namespace::new("there"));
+    here.link("eth0", &there, "eth0");
+    here.ip("addr add 198.51.100.1/24 dev eth0");
+    there.ip("addr add 198.51.100.2/24 dev eth0");
+    let listener = there.within(|| std::net::TcpListener::bind("198.51.100.2:4780").expect("a free port"));
+    let found = here.within(|| scan(address("198.51.100.2"), [4779, 4780], PATIENCE));
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), [(4779, Answer::Refused), (4780, Answer::Open)]);
+    there
+        .run(&[
+            "nft",
+            "add table inet t; add chain inet t in { type filter hook input priority 0; policy drop; }",
+        ])
+        .expect_success();
+    let found = here.within(|| scan(address("198.51.100.2"), [4779, 4780], PATIENCE));
+    assert!(found.is_empty(), "{found:?}");
+    drop(listener);
+}
+
+/// A stock image in the test's cloud gets its addresses, its names and its packages, and can be seen from outside.
+#[test]
+fn stock_image_boots_in_the_cloud() {
+    let Some(mut internet) = Internet::new() else { return };
+    internet.start_services();
+    internet.start_mirror(&["haproxy", "netcat-openbsd"]);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let mut machine = Machine::new(internet.cloud_socket(), folder.join("stock-image.console"));
+    for (path, contents) in Internet::mirror_settings() {
+        machine.put(path, 0o644, contents.as_bytes());
+    }
+    let user_data =
+        "#cloud-config\npackage_update: true\npackages: [haproxy]\nruncmd: [[touch, /root/seen]]\n";
+    machine.put("var/lib/cloud/seed/nocloud/user-data", 0o600, user_data.as_bytes());
+    machine.put("var/lib/cloud/seed/nocloud/meta-data", 0o644, b"instance-id: stock\n");
+    machine.put("var/lib/cloud/seed/nocloud/network-config", 0o644, CLOUD_NETWORK.as_bytes());
+    machine.start().expect("the machine starts");
+    let status = machine.run_for(&["cloud-init", "status", "--wait", "--long"], Duration::from_secs(90));
+    assert!(
+        status.succeeded() && status.stdout.contains("status: done"),
+        "{status}\n{}",
+        machine.console_tail(60)
+    );
+    assert!(machine.shell("test -e /root/seen").succeeded(), "{}", machine.console_tail(60));
+    let version = machine.ask("dpkg-query --show haproxy").expect("haproxy is installed");
+    assert!(version.starts_with("haproxy\t3.0"), "{version}");
+    let open = internet.visitor.within(|| open_ports(address(CLOUD_NODE.1), PATIENCE));
+    assert_eq!(open, [22], "an unguarded machine shows SSH");
+    machine.reboot().expect("the machine comes back");
+    let back = || machine.shell("systemctl is-active haproxy").succeeded();
+    wait_until("haproxy after a reboot", Duration::from_secs(30), back).expect("haproxy is back");
+}
+
+#[test]
+fn mesh_peer_is_up() {
+    let Some(mut internet) = Internet::new() else { return };
+    internet.start_mesh();
+    assert_eq!(internet.visitor.within(|| scan(address("192.0.2.9"), [443], PATIENCE)).len(), 1);
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    if !requirement::root_and(&["systemd-nspawn"]) {
+        return;
+    }
+    {
+        let Some(mut internet) = Internet::new() else { return };
+        internet.start_services();
+        internet.start_mesh();
+        let console = Path::new(env!("CARGO_TARGET_TMPDIR")).join("left-behind.console");
+        let mut machine = Machine::new(internet.home_socket(), console);
+        machine.start().expect("the machine starts");
+        assert!(
+            !left_behind().is_empty() && !processes_of_ours().is_empty(),
+            "the search finds what is there"
+        );
+    }
+    assert_eq!(left_behind(), Vec::<String>::new());
+    assert_eq!(processes_of_ours(), Vec::<String>::new());
+}
