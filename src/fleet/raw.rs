@@ -3,7 +3,7 @@
 //! To add a key: name it in the mapping's list here, give the struct a field, and judge it in `rules`.
 
 use super::rule::Rule;
-use super::shape::{Fields, Given};
+use super::shape::{Fields, Given, one_or_more};
 use super::yaml::{Node, Value};
 use crate::diag::{Findings, Problem, Span, Spanned};
 
@@ -205,7 +205,7 @@ fn network(fields: &Fields<'_>, findings: &mut Findings) -> Given<RawNetwork> {
     }
     let place = pair.key_span;
     let fields = Fields::read(&pair.value, place, "`network`", &["address", "gateway", "dns"], findings)?;
-    let dns = fields.optional("dns").map_or(Ok(Vec::new()), |pair| fields.one_or_more(pair, 8, findings));
+    let dns = fields.optional("dns").map_or(Ok(Vec::new()), |pair| one_or_more(pair, 8, findings));
     Ok(RawNetwork::Static {
         address: fields.text("address", "192.168.1.10/24", findings),
         gateway: fields.text("gateway", "192.168.1.1", findings),
@@ -232,7 +232,7 @@ fn ingress(item: &Node, findings: &mut Findings) -> Given<RawIngress> {
         name: fields.text("name", "fra1", findings),
         provider: fields.text("provider", "generic", findings),
         location: fields.optional_text("location", findings),
-        addresses: address.map_or(Ok(Vec::new()), |pair| fields.one_or_more(pair, MOST_OF_OTHERS, findings)),
+        addresses: address.map_or(Ok(Vec::new()), |pair| one_or_more(pair, MOST_OF_OTHERS, findings)),
         max_connections: fields.optional_integer("max-connections", findings),
     })
 }
@@ -257,7 +257,7 @@ fn service(item: &Node, findings: &mut Findings) -> Given<RawService> {
     Ok(RawService {
         domain,
         to_place: to.map_or(item.span, |pair| pair.key_span),
-        to: to.and_then(|pair| fields.one_or_more(pair, MOST_OF_OTHERS, findings)),
+        to: to.and_then(|pair| one_or_more(pair, MOST_OF_OTHERS, findings)),
         verify: fields.optional_boolean("verify", findings),
         check: fields.optional_text("check", findings),
         clearnet: fields.optional_boolean("clearnet", findings),

@@ -94,7 +94,7 @@ rules! {
     AddressMapped = "address-mapped",
     /// `fe80::1%eth0`.
     AddressZone = "address-zone",
-    /// An address in 200::/7.
+    /// An address in `200::/7`.
     AddressMesh = "address-mesh",
     /// One address for two things.
     DuplicateAddress = "duplicate-address",

@@ -122,21 +122,20 @@ impl<'n> Fields<'n> {
         let items = self.list(key, most, findings)?;
         Ok(items.into_iter().map(|item| text(item, key, findings)).collect())
     }
+}
 
-    /// A text or a list of texts.
-    pub(super) fn one_or_more(
-        &self,
-        pair: &'n Pair,
-        most: usize,
-        findings: &mut Findings,
-    ) -> Given<Vec<Given<Spanned<String>>>> {
-        match &pair.value.value {
-            Value::Sequence(items) => {
-                let items = counted(items, pair.key_span, &pair.key, most, findings)?;
-                Ok(items.into_iter().map(|item| text(item, &pair.key, findings)).collect())
-            }
-            _ => Ok(vec![text(&pair.value, &pair.key, findings)]),
+/// The texts of a value that is a text or a list of texts.
+pub(super) fn one_or_more(
+    pair: &Pair,
+    most: usize,
+    findings: &mut Findings,
+) -> Given<Vec<Given<Spanned<String>>>> {
+    match &pair.value.value {
+        Value::Sequence(items) => {
+            let items = counted(items, pair.key_span, &pair.key, most, findings)?;
+            Ok(items.into_iter().map(|item| text(item, &pair.key, findings)).collect())
         }
+        _ => Ok(vec![text(&pair.value, &pair.key, findings)]),
     }
 }
 

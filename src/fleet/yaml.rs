@@ -129,8 +129,16 @@ struct Open {
 
 enum OpenValue {
     Sequence(Vec<Node>),
-    /// Pairs so far, and a key that waits for its value (`None` inside for a key that was refused).
-    Mapping(Vec<Pair>, Option<Option<(String, Span)>>),
+    /// Pairs so far, and what the next value is.
+    Mapping(Vec<Pair>, Next),
+}
+
+/// What the next value of a mapping is.
+enum Next {
+    Key,
+    ValueOf(String, Span),
+    /// The value of a key that was refused.
+    Dropped,
 }
 
 struct Builder<'a> {
@@ -165,10 +173,10 @@ impl Builder<'_> {
                 self.close(span, Value::Refused(reported), false)?;
             }
             Event::SequenceStart(style, ..) => {
-                self.start(span, style, tagged, OpenValue::Sequence(Vec::new()))
+                self.start(span, style, tagged, OpenValue::Sequence(Vec::new()));
             }
             Event::MappingStart(style, ..) => {
-                self.start(span, style, tagged, OpenValue::Mapping(Vec::new(), None))
+                self.start(span, style, tagged, OpenValue::Mapping(Vec::new(), Next::Key));
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(span)?,
             _ => {}
@@ -223,31 +231,31 @@ impl Builder<'_> {
         };
         match &mut open.value {
             OpenValue::Sequence(items) => items.push(node),
-            OpenValue::Mapping(pairs, waiting) => match waiting.take() {
-                Some(Some((key, key_span))) => pairs.push(Pair { key, key_span, value: node }),
-                Some(None) => {}
-                None => *waiting = Some(key_of(node, self.text, self.findings)),
+            OpenValue::Mapping(pairs, next) => match std::mem::replace(next, Next::Key) {
+                Next::ValueOf(key, key_span) => pairs.push(Pair { key, key_span, value: node }),
+                Next::Dropped => {}
+                Next::Key => *next = key_of(node, self.text, self.findings),
             },
         }
         Ok(())
     }
 }
 
-/// A key's text, or `None` where it was refused.
-fn key_of(node: Node, text: &str, findings: &mut Findings) -> Option<(String, Span)> {
+/// What follows a key: its value, or one to drop because the key was refused.
+fn key_of(node: Node, text: &str, findings: &mut Findings) -> Next {
     let templated =
         text[..node.span.start.min(text.len())].ends_with('{') || text[node.span.start..].starts_with("{{");
     let (message, hint) = match node.value {
         Value::Scalar { text, .. } if text == "<<" => ("merge keys are not read", "write the keys out"),
-        Value::Scalar { text, .. } => return Some((text, node.span)),
-        Value::Refused(_) => return None,
+        Value::Scalar { text, .. } => return Next::ValueOf(text, node.span),
+        Value::Refused(_) => return Next::Dropped,
         Value::Null => ("a key without a name", "write `key: value`"),
         _ if templated => ("a key is not plain text", "put values with braces in quotes"),
         _ => ("a key is not plain text", "write `key: value`"),
     };
     let rule = if message.starts_with("merge") { Rule::YamlAlias } else { Rule::YamlKey };
     findings.error(node.span, Problem::new(rule, message).hint(hint));
-    None
+    Next::Dropped
 }
 
 fn scalar(text: &str, style: ScalarStyle) -> Value {

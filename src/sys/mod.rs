@@ -1,4 +1,5 @@
 //! What touches the machine: subprocesses, atomic files, the printer.
 
 pub mod atomic;
+pub mod printer;
 pub mod staging;

@@ -1,7 +1,7 @@
 //! What must be written once in the whole fleet: names of nodes, and addresses.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use super::super::model::{Host, NodeName};
 use super::super::rule::Rule;
@@ -19,9 +19,9 @@ pub(super) fn nodes(
 ) {
     let home = home.into_iter().flat_map(|home| &home.name);
     let others = ingress.into_iter().flatten().flatten().flat_map(|node| &node.name);
-    let mut seen: HashMap<&NodeName, ()> = HashMap::new();
+    let mut seen: HashSet<&NodeName> = HashSet::new();
     for name in home.chain(others) {
-        if seen.insert(&name.value, ()).is_some() {
+        if !seen.insert(&name.value) {
             let message = format!("two nodes have the name `{}`", name.value);
             repeated(findings, name.span, Rule::DuplicateNode, message);
         }

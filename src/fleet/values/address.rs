@@ -9,16 +9,16 @@ use crate::fleet::rule::Rule;
 
 /// Reads an address if the text can only be meant as one; `None` when it may be a name.
 pub(in crate::fleet) fn parse(text: &str) -> Option<Result<IpAddr, Problem>> {
-    if let Some((address, zone)) = text.split_once('%') {
-        if address.parse::<Ipv6Addr>().is_ok() {
-            let message = format!(
-                "{} has the zone {}, which means something on one machine only",
-                quote(text),
-                quote(zone)
-            );
-            return Some(Err(Problem::new(Rule::AddressZone, message)
-                .hint(format!("write {} or a global address", quote(address)))));
-        }
+    if let Some((address, zone)) = text.split_once('%')
+        && address.parse::<Ipv6Addr>().is_ok()
+    {
+        let message = format!(
+            "{} has the zone {}, which means something on one machine only",
+            quote(text),
+            quote(zone)
+        );
+        return Some(Err(Problem::new(Rule::AddressZone, message)
+            .hint(format!("write {} or a global address", quote(address)))));
     }
     match text.parse() {
         Ok(address) => Some(unmapped(address)),
@@ -59,7 +59,7 @@ fn unmapped(address: IpAddr) -> Result<IpAddr, Problem> {
     }
 }
 
-/// Whether the address is in Yggdrasil's 200::/7.
+/// Whether the address is in Yggdrasil's `200::/7`.
 pub(in crate::fleet) fn is_mesh(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(six) if six.segments()[0] & 0xfe00 == 0x0200)
 }

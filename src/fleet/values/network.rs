@@ -81,7 +81,7 @@ mod tests {
             ("200::/7", "address-mesh"),
             ("300:1::/64", "address-mesh"),
             ("::ffff:192.168.1.0/120", "address-mapped"),
-            ("fe80::1%eth0/64", "network"),
+            ("fe80::1%eth0/64", "address-zone"),
             ("224.0.0.0/8", "address-kind"),
             ("127.0.0.0/8", "address-kind"),
         ];

@@ -1,0 +1,110 @@
+//! The one owner of stdout and stderr: data goes to stdout, talk and progress to stderr.
+//!
+//! Colour only where the stream is a terminal and `NO_COLOR` is unset (<https://no-color.org>). A reader that went
+//! away (`| head`) ends the output, not the program. Not here: what is said, which is each command's.
+
+use std::env;
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
+
+/// Writes for a command.
+pub struct Printer {
+    out: Stream,
+    err: Stream,
+}
+
+/// One stream, and what is known of its reader.
+struct Stream {
+    writer: Box<dyn Write + Send>,
+    colour: bool,
+    reader_left: bool,
+}
+
+impl Printer {
+    /// The process's own stdout and stderr.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            && env::var_os("TERM").is_none_or(|value| value != "dumb");
+        Self {
+            out: Stream::new(Box::new(io::stdout()), wanted && io::stdout().is_terminal()),
+            err: Stream::new(Box::new(io::stderr()), wanted && io::stderr().is_terminal()),
+        }
+    }
+
+    /// Other streams, without colour, as a test has them.
+    #[must_use]
+    pub fn to_streams(out: impl Write + Send + 'static, err: impl Write + Send + 'static) -> Self {
+        Self { out: Stream::new(Box::new(out), false), err: Stream::new(Box::new(err), false) }
+    }
+
+    /// Writes data to stdout, as it is.
+    ///
+    /// An error means that the data is lost, as on a full disk; a reader that went away is none.
+    pub fn data(&mut self, text: &str) -> io::Result<()> {
+        self.out.write(text)
+    }
+
+    /// Writes a line of talk to stderr. What cannot be said there cannot be said anywhere: no error.
+    pub fn talk(&mut self, line: &str) {
+        let _ = self.err.write(&format!("{line}\n"));
+    }
+
+    /// Whether stdout takes colour.
+    #[must_use]
+    pub fn colours_data(&self) -> bool {
+        self.out.colour
+    }
+
+    /// Whether stderr takes colour.
+    #[must_use]
+    pub fn colours_talk(&self) -> bool {
+        self.err.colour
+    }
+}
+
+impl Stream {
+    fn new(writer: Box<dyn Write + Send>, colour: bool) -> Self {
+        Self { writer, colour, reader_left: false }
+    }
+
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        if self.reader_left {
+            return Ok(());
+        }
+        match self.writer.write_all(text.as_bytes()).and_then(|()| self.writer.flush()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.reader_left = true;
+                Ok(())
+            }
+            result => result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+
+    use super::Printer;
+
+    /// A stream that fails in one way.
+    struct Failing(io::ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_error_and_a_full_disk_is() {
+        let mut gone = Printer::to_streams(Failing(io::ErrorKind::BrokenPipe), io::sink());
+        assert!(gone.data("x").is_ok() && gone.data("y").is_ok());
+        let mut full = Printer::to_streams(Failing(io::ErrorKind::StorageFull), io::sink());
+        assert!(full.data("x").is_err());
+    }
+}
