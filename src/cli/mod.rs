@@ -3,6 +3,7 @@
 //! Not here: the work. To add a command: a file with its arguments and `fn request`, a variant of [`Command`], and
 //! an arm in [`dispatch`].
 
+mod build;
 mod check;
 mod failure;
 
@@ -30,6 +31,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write what every node boots from: user-data, seed, bundle, launch sheet
+    Build(build::Arguments),
     /// Report every finding of a fleet file; writes nothing
     Check(check::Arguments),
 }
@@ -56,6 +59,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command, printer: &mut Printer) -> anyhow::Result<Outcome> {
     match command {
+        Command::Build(arguments) => command::build::run(&arguments.request(), printer),
         Command::Check(arguments) => command::check::run(&arguments.request(), printer),
     }
 }

@@ -3,6 +3,7 @@
 //! A request is what was meant, already free of the command line's types. Not here: arguments (`cli`). To add a
 //! verb: a file here, a file in `cli`, and a line in `cli::Command`.
 
+pub mod build;
 pub mod check;
 
 /// How a command ended that did its work.

@@ -19,7 +19,7 @@ use crate::fleet::model::{Fleet, Ingress, NodeName};
 use crate::identity::MeshAddress;
 
 /// What a machine does in its fleet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// A cloud machine that relays.
