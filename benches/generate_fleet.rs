@@ -18,13 +18,10 @@ fn main() -> ExitCode {
         },
         _ => None,
     };
-    let (mut out, usage) = (std::io::stdout(), "usage: generate-fleet INGRESS SERVICES | --lines N\n");
-    match text {
-        Some(text) => ExitCode::from(u8::from(out.write_all(text.as_bytes()).is_err())),
-        None => {
-            // Nothing more can be done where even this cannot be said.
-            let _ = std::io::stderr().write_all(usage.as_bytes());
-            ExitCode::from(2)
-        }
-    }
+    let Some(text) = text else {
+        // Nothing more can be done where even this cannot be said.
+        let _ = std::io::stderr().write_all(b"usage: generate-fleet INGRESS SERVICES | --lines N\n");
+        return ExitCode::from(2);
+    };
+    ExitCode::from(u8::from(std::io::stdout().write_all(text.as_bytes()).is_err()))
 }
