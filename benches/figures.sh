@@ -5,6 +5,9 @@
 #
 # Every figure is the median of RUNS (default 9) processes, with all their input and output on the disk below $TMPDIR.
 # Needs GNU time (Debian package `time`). To add a figure: one line `figure …` at the end.
+#
+# Names in backticks are markdown, `fresh` is called through eval, and os-release is the system's:
+# shellcheck disable=SC2016,SC2317,SC1091
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,9 +18,9 @@ trap 'rm -rf "$work"' EXIT
 
 [ -x /usr/bin/time ] || { echo 'figures: GNU time is missing: apt-get install time' >&2; exit 2; }
 cargo build --quiet --release --bin meshboot --example generate-fleet
-target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-meshboot=$target/release/meshboot
-generate=$target/release/examples/generate-fleet
+release=${CARGO_TARGET_DIR:-target}/release
+meshboot=$release/meshboot
+generate=$release/examples/generate-fleet
 
 # Prints the middle one of the lines on standard input.
 median() { sort --numeric-sort | awk '{ line[NR] = $1 } END { print line[int((NR + 1) / 2)] }'; }
