@@ -4,6 +4,7 @@
 //! this one and a line below. Every test program includes this module whole and uses a part of it.
 #![allow(dead_code, reason = "each test program uses a part of the shared code")]
 
+pub(crate) mod builder;
 pub(crate) mod command;
 pub(crate) mod internet;
 pub(crate) mod judge;
