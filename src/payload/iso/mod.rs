@@ -4,7 +4,7 @@
 //! macOS by Joliet names, Linux by Rock Ridge names with modes. Each file lies in one piece, so that a node can
 //! overwrite a secret's sectors in place. The same files give the same bytes.
 //!
-//! Not here: folders, links, files of 4 GiB and more, boot records. Why it is our own: `docs/adr/0002-own-iso-writer.md`.
+//! Not here: folders, links, files of 4 GiB and more, boot records. Why it is our own: `docs/adr/0008-own-iso-writer.md`.
 //! To put one more file on the seed, pass one more [`IsoFile`].
 
 mod descriptor;
