@@ -51,18 +51,27 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Where the first of two equal things is.
+    pub first: Option<Span>,
 }
 
 impl Problem {
     /// A problem without a hint.
     pub fn new(rule: impl Into<&'static str>, message: impl Into<String>) -> Self {
-        Self { rule: rule.into(), message: message.into(), hint: None }
+        Self { rule: rule.into(), message: message.into(), hint: None, first: None }
     }
 
     /// The same with a remedy.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same, repeating what stands at `span`.
+    #[must_use]
+    pub fn first(mut self, span: Span) -> Self {
+        self.first = Some(span);
         self
     }
 }

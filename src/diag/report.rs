@@ -29,6 +29,9 @@ pub struct Finding {
     /// Line, column and source line; absent when the finding concerns the whole file.
     #[serde(flatten)]
     pub place: Option<Place>,
+    /// Line of the first of two equal things.
+    #[serde(rename = "first-line", skip_serializing_if = "Option::is_none")]
+    pub first_line: Option<usize>,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -53,6 +56,7 @@ impl Report {
         let start = if source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
         let mut places =
             Places { source, redacted: &redacted, at: start, line: 1, line_start: start, column: 1 };
+        let lines = Lines::of_source(source, entries.iter().any(|entry| entry.problem.first.is_some()));
         let findings = entries
             .into_iter()
             .map(|Entry { severity, span, problem }| Finding {
@@ -60,6 +64,7 @@ impl Report {
                 severity,
                 message: problem.message,
                 place: span.map(|span| places.find(span)),
+                first_line: problem.first.map(|first| lines.of(first.start)),
                 hint: problem.hint,
             })
             .collect();
@@ -119,6 +124,25 @@ impl Places<'_> {
         let line_end = length.map_or(self.source.len(), |length| self.line_start + length);
         let line = Span { start: self.line_start, end: line_end };
         Place { line: self.line, column: self.column, source: cut(self.source, line, span, self.redacted) }
+    }
+}
+
+/// Where each line starts: for places that are asked for in no order.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    /// Reads the source, if it is `needed` at all.
+    fn of_source(source: &str, needed: bool) -> Self {
+        let bytes = source.as_bytes();
+        let ends = |(at, byte): (usize, &u8)| {
+            (*byte == b'\n' || (*byte == b'\r' && bytes.get(at + 1) != Some(&b'\n'))).then_some(at + 1)
+        };
+        Self(if needed { bytes.iter().enumerate().filter_map(ends).collect() } else { Vec::new() })
+    }
+
+    /// Line of a byte, counted from 1.
+    fn of(&self, offset: usize) -> usize {
+        self.0.partition_point(|start| *start <= offset) + 1
     }
 }
 

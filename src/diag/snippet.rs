@@ -6,7 +6,7 @@ use super::finding::Span;
 use super::quote::{is_plain, push_escaped};
 
 /// Bytes of a line that are shown before a finding at most.
-const BEFORE: usize = 60;
+const BEFORE: usize = 80;
 /// Bytes of a line that are shown from a finding on at most.
 const AFTER: usize = 100;
 
@@ -112,8 +112,8 @@ mod tests {
         let source = "é".repeat(1_000_000);
         let snippet = at(&source, 1_000_000, 2_000_000);
         assert!(snippet.text.starts_with('…') && snippet.text.ends_with('…'), "{snippet:?}");
-        assert!(snippet.text.chars().count() <= 82, "{snippet:?}");
-        assert_eq!(snippet.caret, 31);
+        assert!(snippet.text.chars().count() <= 92, "{snippet:?}");
+        assert_eq!(snippet.caret, 41);
     }
 
     #[test]

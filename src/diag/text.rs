@@ -76,6 +76,12 @@ fn push_finding(out: &mut String, file: &str, finding: &Finding, paint: &Paint) 
     if let Some(place) = &finding.place {
         push_source(out, place, gutter, colour, paint);
     }
+    if let Some(line) = finding.first_line {
+        push_line(
+            out,
+            &format!("{:gutter$} {faint}={reset} {bold}note:{reset} the first is on line {line}", ""),
+        );
+    }
     if let Some(hint) = &finding.hint {
         push_line(out, &format!("{:gutter$} {faint}={reset} {bold}hint:{reset} {hint}", ""));
     }

@@ -4,6 +4,7 @@
 //! key: see `raw`; to add a rule: see `rules`.
 
 mod file;
+mod hidden;
 pub mod model;
 mod raw;
 mod rule;
@@ -44,6 +45,7 @@ fn judge(text: &str, findings: &mut Findings) -> shape::Given<model::Fleet> {
     if text.len() > LARGEST {
         return Err(findings.error_in_file(too_large(text.len() as u64)));
     }
+    hidden::private_keys(text, findings);
     let root = yaml::parse(text, findings)?;
     let raw = raw::read(&root, findings)?;
     rules::judge(&raw, findings)

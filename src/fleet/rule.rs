@@ -1,4 +1,4 @@
-//! The rules' identifiers. Each has a fixture of its name under `tests/fixtures/invalid/` (`tests/check.rs` holds
+//! The rules' identifiers. Each has a fixture of its name under `tests/fixtures/invalid/` (`tests/check` holds
 //! this list and that folder to each other), and is documented by what it says there.
 //!
 //! To add a rule: a line here, a finding where the value is judged, and a fixture.

@@ -21,6 +21,8 @@ pub(super) struct Fields<'n> {
     /// Where a missing key is reported.
     owner: Span,
     entries: HashMap<&'n str, &'n Pair>,
+    /// Known keys that were probably meant by unknown ones: they are not missed as well.
+    misspelt: Vec<(String, Reported)>,
 }
 
 impl<'n> Fields<'n> {
@@ -39,25 +41,23 @@ impl<'n> Fields<'n> {
             _ => return Err(wrong_type(node, what, "keys with values", findings)),
         };
         let mut entries: HashMap<&str, &Pair> = HashMap::new();
+        let mut misspelt = Vec::new();
         for pair in pairs {
             let is_taken = known.contains(&pair.key.as_str()) && !entries.contains_key(pair.key.as_str());
-            if !is_taken && names_a_secret(&pair.key) {
+            if !is_taken && (names_a_secret(&pair.key) || nearest(&pair.key, known) == Some("key")) {
                 findings.redact(pair.value.span);
             }
             if !known.contains(&pair.key.as_str()) {
-                unknown_key(pair, what, known, findings);
-            } else if entries.contains_key(pair.key.as_str()) {
-                let problem = Problem::new(
-                    Rule::DuplicateKey,
-                    format!("{} is written twice in {what}", quote(&pair.key)),
-                )
-                .hint("keep one of them");
-                findings.error(pair.key_span, problem);
+                misspelt.extend(unknown_key(pair, what, known, findings));
+            } else if let Some(first) = entries.get(pair.key.as_str()) {
+                let message = format!("{} is written twice in {what}", quote(&pair.key));
+                let problem = Problem::new(Rule::DuplicateKey, message).hint("keep one of them");
+                findings.error(pair.key_span, problem.first(first.key_span));
             } else {
                 entries.insert(&pair.key, pair);
             }
         }
-        Ok(Self { what: what.to_owned(), owner, entries })
+        Ok(Self { what: what.to_owned(), owner, entries, misspelt })
     }
 
     /// The value of a key; an empty value counts as not written.
@@ -69,6 +69,9 @@ impl<'n> Fields<'n> {
     pub(super) fn required(&self, key: &str, example: &str, findings: &mut Findings) -> Given<&'n Pair> {
         if let Some(pair) = self.optional(key) {
             return Ok(pair);
+        }
+        if let Some((_, reported)) = self.misspelt.iter().find(|(meant, _)| meant == key) {
+            return Err(*reported);
         }
         let (place, message) = match self.entries.get(key) {
             Some(pair) => (pair.key_span, format!("{} of {} has no value", quote(key), self.what)),
@@ -148,9 +151,10 @@ fn counted<'n>(
 ) -> Given<Vec<&'n Node>> {
     if items.len() > most {
         let message = format!("{} has {} entries; meshboot serves at most {most}", quote(key), items.len());
-        return Err(
-            findings.error(place, Problem::new(Rule::TooMany, message).hint("split it into several fleets"))
-        );
+        return Err(findings.error(
+            place,
+            Problem::new(Rule::TooMany, message).hint("remove some, or make two fleets of it"),
+        ));
     }
     Ok(items.iter().collect())
 }
@@ -232,17 +236,20 @@ fn wrong_type(node: &Node, what: &str, wanted: &str, findings: &mut Findings) ->
         .error(node.span, Problem::new(Rule::WrongType, format!("{what} is {found} where {wanted} belongs")))
 }
 
-fn unknown_key(pair: &Pair, what: &str, known: &[&str], findings: &mut Findings) {
-    let key = &pair.key;
-    let problem = Problem::new(Rule::UnknownKey, format!("{what} has no key {}", quote(key)));
-    let nearest = nearest(key, known);
-    findings.error(
-        pair.key_span,
-        match nearest {
-            Some(nearest) => problem.hint(format!("did you mean `{nearest}`?")),
-            None => problem.hint(format!("known here: {}", known.join(", "))),
-        },
-    );
+/// Reports an unknown key, and returns the known one that was probably meant.
+fn unknown_key(
+    pair: &Pair,
+    what: &str,
+    known: &[&str],
+    findings: &mut Findings,
+) -> Option<(String, Reported)> {
+    let problem = Problem::new(Rule::UnknownKey, format!("{what} has no key {}", quote(&pair.key)));
+    if let Some(nearest) = nearest(&pair.key, known) {
+        let reported = findings.error(pair.key_span, problem.hint(format!("did you mean `{nearest}`?")));
+        return Some((nearest.to_owned(), reported));
+    }
+    findings.error(pair.key_span, problem.hint(format!("known here: {}", known.join(", "))));
+    None
 }
 
 /// Whether a key's value is likely to be a secret, which then is not shown.

@@ -57,7 +57,8 @@ pub(super) fn parse(text: &str, findings: &mut Findings) -> Result<Node, Reporte
         flow_nesting_limit: DEEPEST,
         block_nesting_limit: DEEPEST,
     };
-    let mut builder = Builder { text, findings, open: Vec::new(), root: None, values: 0, documents: 0 };
+    let mut builder =
+        Builder { text, findings, open: Vec::new(), root: None, values: 0, documents: 0, alias: None };
     for event in Parser::new_from_str_with_options(text, options) {
         match event {
             Ok((event, span)) => builder.take(event, span_of(&span))?,
@@ -81,9 +82,11 @@ fn span_of(span: &granit_parser::Span) -> Span {
 fn syntax_error(text: &str, error: &ScanError, findings: &mut Findings) -> Reported {
     let at = error.marker().byte_offset().unwrap_or_default().min(text.len());
     let span = Span { start: at, end: at };
+    super::hidden::values_on_line(text, at, findings);
     let problem = match error.kind() {
         ErrorKind::RecursionLimitExceeded => {
             Problem::new(Rule::YamlSize, format!("nested deeper than {DEEPEST} levels"))
+                .hint("no fleet is: is this the right file?")
         }
         ErrorKind::DirectiveDisallowed => {
             Problem::new(Rule::YamlSyntax, "a YAML directive has no meaning here")
@@ -94,29 +97,24 @@ fn syntax_error(text: &str, error: &ScanError, findings: &mut Findings) -> Repor
                 Rule::YamlSyntax,
                 format!("not valid YAML: {}", crate::diag::escape(&error.info())),
             );
-            match hint_for(kind) {
-                Some(hint) => problem.hint(hint),
-                None => problem,
-            }
+            problem.hint(hint_for(kind))
         }
     };
     findings.error(span, problem)
 }
 
-fn hint_for(kind: &ErrorKind) -> Option<&'static str> {
+fn hint_for(kind: &ErrorKind) -> &'static str {
     match kind {
         ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation | ErrorKind::TabNotAllowed => {
-            Some("indent with spaces")
+            "indent with spaces"
         }
-        ErrorKind::UnexpectedCharacter { .. } => Some("put the value in quotes"),
-        ErrorKind::UnclosedQuotedScalar => Some("close the quotes"),
-        ErrorKind::UnclosedFlowCollection { .. } | ErrorKind::UnexpectedEofFlowMapping => {
-            Some("close the bracket")
-        }
+        ErrorKind::UnexpectedCharacter { .. } => "put the value in quotes",
+        ErrorKind::UnclosedQuotedScalar => "close the quotes",
+        ErrorKind::UnclosedFlowCollection { .. } | ErrorKind::UnexpectedEofFlowMapping => "close the bracket",
         ErrorKind::ExpectedBlockMappingKey | ErrorKind::SimpleKeyExpected | ErrorKind::InvalidIndentation => {
-            Some("a key needs `: ` after it, and the keys of one mapping the same indentation")
+            "a key needs `: ` after it, and the keys of one mapping the same indentation"
         }
-        _ => None,
+        _ => "the mistake may be above: look for a bracket or quote that is not closed",
     }
 }
 
@@ -129,8 +127,8 @@ struct Open {
 
 enum OpenValue {
     Sequence(Vec<Node>),
-    /// Pairs so far, and what the next value is.
-    Mapping(Vec<Pair>, Next),
+    /// Pairs so far, what the next value is, and whether a key was refused.
+    Mapping(Vec<Pair>, Next, Option<Reported>),
 }
 
 /// What the next value of a mapping is.
@@ -138,7 +136,7 @@ enum Next {
     Key,
     ValueOf(String, Span),
     /// The value of a key that was refused.
-    Dropped,
+    Dropped(Reported),
 }
 
 struct Builder<'a> {
@@ -148,6 +146,8 @@ struct Builder<'a> {
     root: Option<Node>,
     values: usize,
     documents: usize,
+    /// Aliases are reported once: a bomb has many.
+    alias: Option<Reported>,
 }
 
 impl Builder<'_> {
@@ -167,16 +167,15 @@ impl Builder<'_> {
                 self.close(span, value, tagged)?;
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
-                let problem = Problem::new(Rule::YamlAlias, "aliases are not read")
-                    .hint("write the value out: a few lines of aliases can unfold to billions of values");
-                let reported = self.findings.error(span, problem);
+                let reported = self.alias.unwrap_or_else(|| refuse_alias(span, self.findings));
+                self.alias = Some(reported);
                 self.close(span, Value::Refused(reported), false)?;
             }
             Event::SequenceStart(style, ..) => {
                 self.start(span, style, tagged, OpenValue::Sequence(Vec::new()));
             }
             Event::MappingStart(style, ..) => {
-                self.start(span, style, tagged, OpenValue::Mapping(Vec::new(), Next::Key));
+                self.start(span, style, tagged, OpenValue::Mapping(Vec::new(), Next::Key, None));
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(span)?,
             _ => {}
@@ -199,7 +198,11 @@ impl Builder<'_> {
                 let last = items.last().map(|item| item.span.end);
                 (Value::Sequence(items), last)
             }
-            OpenValue::Mapping(pairs, _) => {
+            // A mapping of refused keys alone, as `{{ template }}` reads, says nothing more.
+            OpenValue::Mapping(pairs, _, Some(reported)) if pairs.is_empty() => {
+                (Value::Refused(reported), None)
+            }
+            OpenValue::Mapping(pairs, ..) => {
                 let last = pairs.last().map(|pair| pair.value.span.end.max(pair.key_span.end));
                 (Value::Mapping(pairs), last)
             }
@@ -220,7 +223,8 @@ impl Builder<'_> {
     fn close(&mut self, span: Span, value: Value, tagged: bool) -> Result<(), Reported> {
         self.values += 1;
         if self.values > MOST_VALUES {
-            let problem = Problem::new(Rule::YamlSize, format!("more than {MOST_VALUES} values"));
+            let problem = Problem::new(Rule::YamlSize, format!("more than {MOST_VALUES} values"))
+                .hint("no fleet has so many: is this the right file?");
             return Err(self.findings.error(span, problem));
         }
         let value = if tagged { Value::Refused(self.refuse_tag(span)) } else { value };
@@ -231,14 +235,20 @@ impl Builder<'_> {
         };
         match &mut open.value {
             OpenValue::Sequence(items) => items.push(node),
-            OpenValue::Mapping(pairs, next) => match std::mem::replace(next, Next::Key) {
+            OpenValue::Mapping(pairs, next, refused) => match std::mem::replace(next, Next::Key) {
                 Next::ValueOf(key, key_span) => pairs.push(Pair { key, key_span, value: node }),
-                Next::Dropped => {}
+                Next::Dropped(reported) => *refused = Some(reported),
                 Next::Key => *next = key_of(node, self.text, self.findings),
             },
         }
         Ok(())
     }
+}
+
+fn refuse_alias(span: Span, findings: &mut Findings) -> Reported {
+    let problem = Problem::new(Rule::YamlAlias, "aliases are not read")
+        .hint("write the value out: a few lines of aliases can unfold to billions of values");
+    findings.error(span, problem)
 }
 
 /// What follows a key: its value, or one to drop because the key was refused.
@@ -248,14 +258,13 @@ fn key_of(node: Node, text: &str, findings: &mut Findings) -> Next {
     let (message, hint) = match node.value {
         Value::Scalar { text, .. } if text == "<<" => ("merge keys are not read", "write the keys out"),
         Value::Scalar { text, .. } => return Next::ValueOf(text, node.span),
-        Value::Refused(_) => return Next::Dropped,
+        Value::Refused(reported) => return Next::Dropped(reported),
         Value::Null => ("a key without a name", "write `key: value`"),
         _ if templated => ("a key is not plain text", "put values with braces in quotes"),
         _ => ("a key is not plain text", "write `key: value`"),
     };
     let rule = if message.starts_with("merge") { Rule::YamlAlias } else { Rule::YamlKey };
-    findings.error(node.span, Problem::new(rule, message).hint(hint));
-    Next::Dropped
+    Next::Dropped(findings.error(node.span, Problem::new(rule, message).hint(hint)))
 }
 
 fn scalar(text: &str, style: ScalarStyle) -> Value {

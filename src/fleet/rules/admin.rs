@@ -1,13 +1,11 @@
 //! `admin`: the ACME account's address, and who may log in.
 
-use std::collections::HashSet;
-
 use super::super::model::Admin;
 use super::super::raw::RawAdmin;
 use super::super::rule::Rule;
 use super::super::shape::Given;
 use super::super::values::{email, ssh_key};
-use super::{all, value};
+use super::{Seen, all, value};
 use crate::diag::{Findings, Problem};
 
 pub(super) fn judge(raw: &RawAdmin, findings: &mut Findings) -> Given<Admin> {
@@ -23,7 +21,7 @@ fn ssh_keys(raw: &RawAdmin, findings: &mut Findings) -> Given<Vec<String>> {
             .hint("add the line in `~/.ssh/id_ed25519.pub`; passwords are never taken");
         return Err(findings.error(raw.place, problem));
     }
-    let mut seen = HashSet::new();
+    let mut seen = Seen::new();
     let keys = texts.iter().map(|text| {
         if let Ok(text) = text
             && ssh_key::is_private(&text.value)
@@ -33,10 +31,10 @@ fn ssh_keys(raw: &RawAdmin, findings: &mut Findings) -> Given<Vec<String>> {
         let key =
             value(text, findings, |text| ssh_key::check(text).map(|identity| (identity, text.to_owned())))?;
         let (identity, line) = key.value;
-        if !seen.insert(identity) {
+        if let Some(first) = seen.before(identity, key.span) {
             let problem =
                 Problem::new(Rule::DuplicateSshKey, "this key is listed twice").hint("remove one of them");
-            findings.warning(key.span, problem);
+            findings.warning(key.span, problem.first(first));
         }
         Ok(line)
     });

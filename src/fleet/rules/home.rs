@@ -1,6 +1,5 @@
 //! `home`: its name, its place on the LAN, and its uplinks.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -10,7 +9,7 @@ use super::super::raw::{RawHome, RawNetwork, RawWan, Text, Texts};
 use super::super::rule::Rule;
 use super::super::shape::Given;
 use super::super::values::{address, host, network};
-use super::{all, node_name, repeated, value, within};
+use super::{Seen, all, node_name, repeated, value, within};
 use crate::diag::{Findings, Problem, Span, Spanned, quote};
 
 /// A home whose parts were judged, with the places that rules about several values need.
@@ -63,18 +62,14 @@ fn mesh_listen(raw: &RawHome, findings: &mut Findings) -> Given<bool> {
 }
 
 fn wans(raw: &Given<Vec<Given<RawWan>>>, findings: &mut Findings) -> Given<Vec<Given<Spanned<Wan>>>> {
-    let mut names = HashSet::new();
+    let mut names = Seen::new();
     super::each(raw, |raw| {
         let name = node_name(&raw.name, "a WAN", findings);
         if let Ok(name) = &name
-            && !names.insert(name.value.clone())
+            && let Some(first) = names.before(name.value.clone(), name.span)
         {
-            repeated(
-                findings,
-                name.span,
-                Rule::DuplicateWan,
-                format!("two WANs have the name {}", quote(name.value.as_str())),
-            );
+            let message = format!("two WANs have the name `{}`", name.value);
+            repeated(findings, first, name.span, Rule::DuplicateWan, message);
         }
         let address = value(&raw.address, findings, |text| host::parse_public(text, "a WAN"));
         let weight = match &raw.weight {

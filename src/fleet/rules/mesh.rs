@@ -1,7 +1,5 @@
 //! `mesh`: public peers, the port, and how home and ingress find each other first.
 
-use std::collections::HashSet;
-
 use super::super::model::{Mesh, PeerUri};
 use super::super::raw::{RawFleet, RawMesh};
 use super::super::rule::Rule;
@@ -9,7 +7,7 @@ use super::super::shape::Given;
 use super::super::values::peer;
 use super::home::JudgedHome;
 use super::ports::own_use;
-use super::{all, port_number, repeated, value};
+use super::{Seen, all, port_number, repeated, value};
 use crate::diag::{Findings, Problem};
 
 /// The port where none is written.
@@ -28,7 +26,7 @@ impl JudgedMesh {
 }
 
 pub(super) fn judge(raw: &RawMesh, findings: &mut Findings) -> JudgedMesh {
-    let mut seen = HashSet::new();
+    let mut seen = Seen::new();
     let peers = raw.peers.as_ref().map_err(|it| *it).map(|texts| {
         let judge = |text: &super::super::raw::Text| {
             if let Ok(text) = text
@@ -38,9 +36,10 @@ pub(super) fn judge(raw: &RawMesh, findings: &mut Findings) -> JudgedMesh {
             }
             let peer = value(text, findings, peer::parse_uri)?;
             let uri = &peer.value;
-            if !seen.insert(format!("{}://{}:{}{}", uri.scheme, uri.host, uri.port, uri.path)) {
+            let place = format!("{}://{}:{}{}", uri.scheme, uri.host, uri.port, uri.path);
+            if let Some(first) = seen.before(place, peer.span) {
                 let message = format!("the peer `{}:{}` is listed twice", uri.host, uri.port);
-                repeated(findings, peer.span, Rule::DuplicatePeer, message);
+                repeated(findings, first, peer.span, Rule::DuplicatePeer, message);
             }
             Ok(peer.value)
         };

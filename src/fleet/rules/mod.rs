@@ -14,6 +14,10 @@ mod publishing;
 mod services;
 mod unique;
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+
 use super::model::{Acme, Fleet, FleetName, Host, MeshDns, NodeName};
 use super::raw::{MaybeText, RawFleet, Text};
 use super::rule::Rule;
@@ -178,6 +182,26 @@ fn port_number(number: &Spanned<i64>, findings: &mut Findings) -> Given<Spanned<
 }
 
 /// Reports a value that is written a second time.
-fn repeated(findings: &mut Findings, span: Span, rule: Rule, message: String) {
-    findings.error(span, Problem::new(rule, message).hint("keep one of them"));
+fn repeated(findings: &mut Findings, first: Span, span: Span, rule: Rule, message: String) {
+    findings.error(span, Problem::new(rule, message).first(first).hint("keep one of them"));
+}
+
+/// What was seen already, and where.
+struct Seen<T>(HashMap<T, Span>);
+
+impl<T: Eq + Hash> Seen<T> {
+    fn new() -> Self {
+        Self(HashMap::new())
+    }
+
+    /// Notes a value; returns where it was seen before, if it was.
+    fn before(&mut self, value: T, span: Span) -> Option<Span> {
+        match self.0.entry(value) {
+            Entry::Occupied(first) => Some(*first.get()),
+            Entry::Vacant(free) => {
+                free.insert(span);
+                None
+            }
+        }
+    }
 }

@@ -10,7 +10,7 @@ use super::super::shape::Given;
 use super::super::values::host::{parse_lan, split_port};
 use super::home::JudgedHome;
 use super::mesh::JudgedMesh;
-use super::{all, each, port_number, repeated, value};
+use super::{Seen, all, each, port_number, repeated, value};
 use crate::diag::{Findings, Problem, quote};
 
 /// What a node itself does on a TCP port.
@@ -88,12 +88,12 @@ impl Relay {
 }
 
 pub(super) fn judge(raw: &RawFleet, relay: &Relay, findings: &mut Findings) -> Given<Vec<RelayPort>> {
-    let mut seen = HashSet::new();
+    let mut seen = Seen::new();
     let ports = each(&raw.ports, |port| one(port, relay, &mut seen, findings))?;
     all(ports.into_iter().map(|port| port.and_then(|port| port)).collect())
 }
 
-fn one(raw: &RawPort, relay: &Relay, seen: &mut HashSet<u16>, findings: &mut Findings) -> Given<RelayPort> {
+fn one(raw: &RawPort, relay: &Relay, seen: &mut Seen<u16>, findings: &mut Findings) -> Given<RelayPort> {
     let listen = raw.listen.as_ref().map_err(|it| *it).and_then(|listen| port_number(listen, findings));
     let listen = listen.and_then(|listen| {
         let mesh = (relay.mesh_port == Some(listen.value)).then_some("the mesh has it (`mesh.port`)");
@@ -102,9 +102,9 @@ fn one(raw: &RawPort, relay: &Relay, seen: &mut HashSet<u16>, findings: &mut Fin
             let problem = Problem::new(Rule::PortTaken, message).hint("listen on another port");
             return Err(findings.error(listen.span, problem));
         }
-        if !seen.insert(listen.value) {
+        if let Some(first) = seen.before(listen.value, listen.span) {
             let message = format!("port {} is relayed twice", listen.value);
-            repeated(findings, listen.span, Rule::DuplicatePort, message);
+            repeated(findings, first, listen.span, Rule::DuplicatePort, message);
         }
         Ok(listen.value)
     });

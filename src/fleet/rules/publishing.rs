@@ -1,13 +1,11 @@
 //! `dns` and `firewall`: who publishes records, and who else may come in.
 
-use std::collections::HashSet;
-
 use super::super::model::{AllowEntry, Dns, Firewall, Service};
 use super::super::raw::{RawDns, RawFleet, Text, Texts};
 use super::super::rule::Rule;
 use super::super::shape::{Given, nearest};
 use super::super::values::{domain, host, network, secret};
-use super::{all, value};
+use super::{Seen, all, value};
 use crate::diag::{Findings, Problem, Spanned, quote};
 
 /// Publishers: dynamic updates by standard, and the providers whose API takes one token.
@@ -93,14 +91,14 @@ fn judge_server(text: &str) -> Result<(), Problem> {
 /// Judges `firewall.allow`.
 pub(super) fn firewall(raw: &Texts, findings: &mut Findings) -> Given<Firewall> {
     let texts = raw.as_ref().map_err(|it| *it)?;
-    let mut seen = HashSet::new();
+    let mut seen = Seen::new();
     let mut networks = Vec::new();
     let judge = |text: &Text| {
         let entry = value(text, findings, allow)?;
-        if !seen.insert(format!("{:?}", entry.value)) {
+        if let Some(first) = seen.before(format!("{:?}", entry.value), entry.span) {
             let problem =
                 Problem::new(Rule::DuplicateAllow, "this entry is listed twice").hint("remove one of them");
-            findings.warning(entry.span, problem);
+            findings.warning(entry.span, problem.first(first));
         } else if let AllowEntry::Network(network) = entry.value {
             networks.push(Ok(entry.with(network)));
         }

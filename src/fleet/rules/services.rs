@@ -1,14 +1,12 @@
 //! `services`: domains and what serves them.
 
-use std::collections::HashSet;
-
 use super::super::model::{Acme, Domain, Scheme, Service, Upstream};
 use super::super::raw::{MaybeText, RawFleet, RawService};
 use super::super::rule::Rule;
 use super::super::shape::Given;
 use super::super::values::{domain, upstream, url};
 use super::ports::Relay;
-use super::{all, each, repeated, value};
+use super::{Seen, all, each, repeated, value};
 use crate::diag::{Findings, Problem, Spanned, quote};
 
 /// Judges every service; each keeps the place of its domain.
@@ -20,7 +18,7 @@ pub(super) fn judge(
 ) -> Given<Vec<Spanned<Service>>> {
     let public_ca = acme
         .is_some_and(|acme| [url::LETSENCRYPT, url::LETSENCRYPT_STAGING].contains(&acme.directory.as_str()));
-    let mut seen = HashSet::new();
+    let mut seen = Seen::new();
     let services = each(&raw.services, |raw| {
         let domain = domain_of(raw, public_ca, &mut seen, findings);
         let upstreams = upstreams(raw, relay, findings);
@@ -43,7 +41,7 @@ pub(super) fn judge(
 fn domain_of(
     raw: &RawService,
     public_ca: bool,
-    seen: &mut HashSet<Domain>,
+    seen: &mut Seen<Domain>,
     findings: &mut Findings,
 ) -> Given<Spanned<Domain>> {
     let domain = value(&raw.domain, findings, domain::parse)?;
@@ -55,9 +53,9 @@ fn domain_of(
             .hint("use a domain that you own, or set `acme.server` to the directory of a CA of your own");
         return Err(findings.error(domain.span, problem));
     }
-    if !seen.insert(domain.value.clone()) {
+    if let Some(first) = seen.before(domain.value.clone(), domain.span) {
         let message = format!("two services have the domain `{}`", domain.value);
-        repeated(findings, domain.span, Rule::DuplicateDomain, message);
+        repeated(findings, first, domain.span, Rule::DuplicateDomain, message);
     }
     Ok(domain)
 }
@@ -69,7 +67,7 @@ fn upstreams(raw: &RawService, relay: &Relay, findings: &mut Findings) -> Given<
             .hint("add `to: \"http://192.168.1.20:8080\"`");
         return Err(findings.error(raw.to_place, problem));
     }
-    let mut seen = HashSet::new();
+    let mut seen = Seen::new();
     let mut first_scheme = None;
     let judge = |text: &Given<Spanned<String>>| {
         if let Ok(text) = text
@@ -83,9 +81,9 @@ fn upstreams(raw: &RawService, relay: &Relay, findings: &mut Findings) -> Given<
             Ok(upstream)
         })?;
         let Upstream { scheme, host, port } = &upstream.value;
-        if !seen.insert((host.clone(), *port)) {
+        if let Some(first) = seen.before((host.clone(), *port), upstream.span) {
             let message = format!("`{host}` with port {port} is listed twice");
-            repeated(findings, upstream.span, Rule::DuplicateUpstream, message);
+            repeated(findings, first, upstream.span, Rule::DuplicateUpstream, message);
         }
         if *first_scheme.get_or_insert(*scheme) != *scheme {
             let problem = Problem::new(

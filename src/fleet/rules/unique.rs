@@ -1,15 +1,15 @@
 //! What must be written once in the whole fleet: names of nodes, and addresses.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 
 use super::super::model::{Host, NodeName};
 use super::super::rule::Rule;
 use super::super::shape::Given;
 use super::home::JudgedHome;
 use super::ingress::JudgedIngress;
-use super::{host_key, repeated};
-use crate::diag::{Findings, Spanned};
+use super::{Seen, host_key, repeated};
+use crate::diag::{Findings, Span, Spanned};
 
 /// Two nodes with one name: their payloads, tokens and DNS records would be one.
 pub(super) fn nodes(
@@ -19,11 +19,11 @@ pub(super) fn nodes(
 ) {
     let home = home.into_iter().flat_map(|home| &home.name);
     let others = ingress.into_iter().flatten().flatten().flat_map(|node| &node.name);
-    let mut seen: HashSet<&NodeName> = HashSet::new();
+    let mut seen: Seen<&NodeName> = Seen::new();
     for name in home.chain(others) {
-        if !seen.insert(&name.value) {
+        if let Some(first) = seen.before(&name.value, name.span) {
             let message = format!("two nodes have the name `{}`", name.value);
-            repeated(findings, name.span, Rule::DuplicateNode, message);
+            repeated(findings, first, name.span, Rule::DuplicateNode, message);
         }
     }
 }
@@ -34,14 +34,15 @@ pub(super) fn addresses(
     ingress: Option<&Vec<Given<JudgedIngress>>>,
     findings: &mut Findings,
 ) {
-    let mut owners: HashMap<String, String> = HashMap::new();
-    let mut take = |host: &Host, owner: String, span| match owners.entry(host_key(host)) {
+    let mut owners: HashMap<String, (String, Span)> = HashMap::new();
+    let mut take = |host: &Host, owner: String, span: Span| match owners.entry(host_key(host)) {
         Entry::Vacant(free) => {
-            free.insert(owner);
+            free.insert((owner, span));
         }
         Entry::Occupied(taken) => {
-            let message = format!("`{host}` is the address of {} already", taken.get());
-            repeated(findings, span, Rule::DuplicateAddress, message);
+            let (owner, first) = taken.get();
+            let message = format!("`{host}` is the address of {owner} already");
+            repeated(findings, *first, span, Rule::DuplicateAddress, message);
         }
     };
     for wan in home.into_iter().flat_map(JudgedHome::valid_wans) {

@@ -25,7 +25,7 @@ pub(in crate::fleet) fn parse(text: &str) -> Result<Host, Problem> {
 fn as_address(problem: Problem) -> Problem {
     let rule = if problem.rule == Rule::Domain.id() { Rule::Address.id() } else { problem.rule };
     let message = problem.message.replacen("is not a domain name", "is neither an address nor a name", 1);
-    Problem { rule, message, hint: problem.hint }
+    Problem { rule, message, ..problem }
 }
 
 /// Reads an address or name that the internet can reach; `what` has it, as in "a WAN".
