@@ -5,11 +5,20 @@
 #![allow(dead_code, reason = "each test program uses a part of the shared code")]
 
 pub(crate) mod builder;
+pub(crate) mod checks;
+pub(crate) mod client;
 pub(crate) mod command;
+pub(crate) mod dns;
+pub(crate) mod http2;
 pub(crate) mod internet;
 pub(crate) mod judge;
+pub(crate) mod lab;
 pub(crate) mod machine;
 pub(crate) mod network;
+pub(crate) mod node;
 pub(crate) mod requirement;
 pub(crate) mod scan;
 pub(crate) mod scratch;
+pub(crate) mod services;
+pub(crate) mod upstream;
+pub(crate) mod wires;

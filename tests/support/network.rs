@@ -97,9 +97,7 @@ impl Namespace {
         let path = self.path();
         std::thread::scope(|scope| {
             let thread = scope.spawn(move || {
-                let namespace = File::open(&path).expect("the namespace's file");
-                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
-                    .expect("joining a namespace as root");
+                join(&path);
                 work()
             });
             thread.join().expect("the work within the namespace ends without a panic")
@@ -142,6 +140,13 @@ impl Drop for Background {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Moves the calling thread into a network, for good.
+pub(crate) fn join(path: &Path) {
+    let namespace = File::open(path).expect("the namespace's file");
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+        .expect("joining a namespace as root");
 }
 
 /// Waits until `condition` holds; an error that names `what` after `limit`.
