@@ -145,7 +145,7 @@ impl Lab {
         self.home.ask("meshboot-peers apply");
         let home = self.home_mesh_address.clone();
         for node in [&self.ingress, &self.outside] {
-            let reached = || node.network.run(&["ping", "-c1", "-W1", &home]).succeeded();
+            let reached = || node.run(&["ping", "-c1", "-W1", &home]).succeeded();
             wait_until("the home over the mesh", MESH_LIMIT, reached)
                 .unwrap_or_else(|error| panic!("{error}"));
         }

@@ -26,7 +26,7 @@ mount -t proc proc "$layer/root/proc"
 mount -t sysfs -o ro sysfs "$layer/root/sys"
 mount -t tmpfs -o mode=755 tmpfs "$layer/root/run"
 mkdir -p "$layer/root/dev/net" "$layer/root/run/systemd/resolve" "$layer/root/run/lock"
-[ -e "$layer/root/dev/net/tun" ] || mknod "$layer/root/dev/net/tun" c 10 200
+[ -e "$layer/root/dev/net/tun" ] || mknod -m 666 "$layer/root/dev/net/tun" c 10 200
 chroot "$layer/root" install -d -o haproxy -g haproxy -m 2775 /run/haproxy
 chroot "$layer/root" install -d -o yggdrasil -g yggdrasil /run/yggdrasil
 touch "$layer/ready"
