@@ -3,3 +3,4 @@
 pub mod atomic;
 pub mod printer;
 pub mod staging;
+pub mod unchanged;

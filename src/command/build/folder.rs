@@ -20,9 +20,10 @@ use crate::identity::Token;
 use crate::payload::dns_zone;
 use crate::payload::launch_sheet;
 use crate::payload::manifest::{Manifest, sha256_hex};
-use crate::payload::node::{NodeArtefacts, PUBLIC_MODE, SECRET_MODE};
+use crate::payload::node::{Artefact, NodeArtefacts, PUBLIC_MODE, SECRET_MODE};
 use crate::sys::atomic::{TEMPORARY_PREFIX, WriteError, create_private_dir};
 use crate::sys::staging::Staging;
+use crate::sys::unchanged;
 
 /// Says whose folder it is.
 const MARKER: &str = ".meshboot-fleet";
@@ -163,7 +164,7 @@ impl OutFolder {
     ) -> Result<Written> {
         let fleet = order.fleet;
         let staging = Staging::begin(&self.path).map_err(Refusal::from)?;
-        let summaries = for_each(*order, chosen, tokens, |made, token| stage(&staging, made, token))?;
+        let summaries = for_each(*order, chosen, tokens, |made, token| self.stage(&staging, made, token))?;
         let (removed, kept) = self.left_over(fleet, chosen, request);
         let missing = missing(fleet, chosen, &kept);
 
@@ -210,6 +211,31 @@ impl OutFolder {
         (names(remove), names(keep))
     }
 
+    /// Writes a node's artefacts, unless they stand there already, byte for byte.
+    fn stage(&self, staging: &Staging, made: NodeArtefacts, token: Option<&Token>) -> Result<Summary> {
+        let built = BuiltNode::new(&made, token).context("reading what was just made")?;
+        let node = Utf8Path::new(&built.name);
+        let wanted: Vec<_> = made
+            .artefacts
+            .iter()
+            .map(|artefact| (artefact.path.as_path(), artefact.contents.as_slice(), artefact.mode))
+            .collect();
+        let current = unchanged::is_folder(&self.path.join(node), &wanted);
+        let mut sums = Vec::with_capacity(made.artefacts.len());
+        for Artefact { path, mode, contents, sha256 } in made.artefacts {
+            let path = node.join(path);
+            let written = match &sha256 {
+                _ if current => Ok(()),
+                Some(sum) => staging.write_shared(&path, &contents, mode, sum),
+                None => staging.write(&path, &contents, mode),
+            };
+            written.map_err(Refusal::from)?;
+            sums.push((path.into_string(), sha256.unwrap_or_else(|| sha256_hex(&contents))));
+        }
+        let sheet = launch_sheet::BuiltNode { manifest: made.manifest, user_data: made.user_data.text };
+        Ok(Summary { built, sheet, sums })
+    }
+
     /// Launch sheet, zone, sums, and what marks the folder.
     fn write_fleet_files(
         &self,
@@ -223,7 +249,7 @@ impl OutFolder {
         let zone = dns_zone::text(order.fleet, address);
         for (name, mode, text) in [("index.html", SECRET_MODE, page), ("dns.zone", PUBLIC_MODE, zone)] {
             sums.push((name.to_owned(), sha256_hex(text.as_bytes())));
-            staging.write(Utf8Path::new(name), text.as_bytes(), mode).map_err(Refusal::from)?;
+            staging.write_changed(name, text.as_bytes(), mode).map_err(Refusal::from)?;
         }
         sums.sort();
         let mut lines = String::with_capacity(sums.len() * 128);
@@ -235,23 +261,10 @@ impl OutFolder {
             others.push((GITIGNORE, "*\n".to_owned()));
         }
         for (name, text) in others {
-            staging.write(Utf8Path::new(name), text.as_bytes(), PUBLIC_MODE).map_err(Refusal::from)?;
+            staging.write_changed(name, text.as_bytes(), PUBLIC_MODE).map_err(Refusal::from)?;
         }
         Ok(())
     }
-}
-
-fn stage(staging: &Staging, made: NodeArtefacts, token: Option<&Token>) -> Result<Summary> {
-    let built = BuiltNode::new(&made, token).context("reading what was just made")?;
-    let mut sums = Vec::with_capacity(made.artefacts.len());
-    for artefact in made.artefacts {
-        let path = Utf8Path::new(&built.name).join(&artefact.path);
-        staging.write(&path, &artefact.contents, artefact.mode).map_err(Refusal::from)?;
-        let sum = artefact.sha256.unwrap_or_else(|| sha256_hex(&artefact.contents));
-        sums.push((path.into_string(), sum));
-    }
-    let sheet = launch_sheet::BuiltNode { manifest: made.manifest, user_data: made.user_data.text };
-    Ok(Summary { built, sheet, sums })
 }
 
 fn missing(fleet: &Fleet, chosen: &[Chosen<'_>], kept: &[String]) -> Vec<String> {
