@@ -124,7 +124,8 @@ pub struct PeerUri {
     pub port: u16,
     /// Path for `ws` and `wss`, starting with a slash; else empty.
     pub path: String,
-    /// Options that were written (`key=…`, `password=…`, `sni=…`, `priority=…`), in order; never `maxbackoff`.
+    /// Options that were written (`key=…`, `sni=…`, `priority=…`), in order; never `maxbackoff`, never a
+    /// password.
     pub options: Vec<(String, String)>,
 }
 

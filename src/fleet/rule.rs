@@ -96,6 +96,8 @@ rules! {
     AddressZone = "address-zone",
     /// An address in `200::/7`.
     AddressMesh = "address-mesh",
+    /// A cloud machine inside the LAN.
+    AddressInLan = "address-in-lan",
     /// One address for two things.
     DuplicateAddress = "duplicate-address",
     /// Not a network with prefix length.
@@ -150,6 +152,8 @@ rules! {
     DomainWildcard = "domain-wildcard",
     /// A domain that no public CA certifies.
     DomainNotPublic = "domain-not-public",
+    /// A domain that is an uplink's name too.
+    DomainOfWan = "domain-of-wan",
     /// Two services with one domain.
     DuplicateDomain = "duplicate-domain",
     /// Not `http://host:port` or `https://host:port`.
@@ -162,6 +166,8 @@ rules! {
     MixedSchemes = "mixed-schemes",
     /// One upstream twice.
     DuplicateUpstream = "duplicate-upstream",
+    /// A name that only multicast DNS knows.
+    UpstreamMdns = "upstream-mdns",
     /// An upstream that is the home's own relay.
     UpstreamLoop = "upstream-loop",
     /// `verify` where nothing can be verified.
@@ -174,6 +180,8 @@ rules! {
     DuplicatePort = "duplicate-port",
 
     // Publishing and firewall.
+    /// More certificates than the CA issues in a week.
+    CaLimits = "ca-limits",
     /// Not an ACME directory.
     AcmeServer = "acme-server",
     /// No publisher of this name.

@@ -16,7 +16,7 @@ use crate::diag::{Findings, Problem, Span, Spanned, quote};
 pub(super) struct JudgedHome {
     pub(super) name: Given<Spanned<NodeName>>,
     pub(super) network: Given<Network>,
-    lan: Given<Vec<IpNet>>,
+    pub(super) lan: Given<Vec<IpNet>>,
     pub(super) mesh_listen: Given<bool>,
     pub(super) wans: Given<Vec<Given<Spanned<Wan>>>>,
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use super::super::model::{Host, Network, RelayPort};
+use super::super::model::{Domain, Host, Network, RelayPort};
 use super::super::raw::{RawFleet, RawPort};
 use super::super::rule::Rule;
 use super::super::shape::Given;
@@ -11,7 +11,7 @@ use super::super::values::host::{parse_lan, split_port};
 use super::home::JudgedHome;
 use super::mesh::JudgedMesh;
 use super::{Seen, all, each, port_number, repeated, value};
-use crate::diag::{Findings, Problem, quote};
+use crate::diag::{Findings, Problem, Spanned, quote};
 
 /// What a node itself does on a TCP port.
 pub(super) fn own_use(port: u16) -> Option<&'static str> {
@@ -77,6 +77,11 @@ impl Relay {
             .hint("name the machine and port that serve it, as in `192.168.1.20:8080`"))
     }
 
+    /// Whether an uplink of the home goes by this name.
+    pub(super) fn is_wan(&self, domain: &Domain) -> bool {
+        self.wans.contains(&Host::Name(domain.clone()))
+    }
+
     fn is_home(&self, host: &Host) -> bool {
         match host {
             Host::Address(ip) => ip.is_loopback() || self.home_address == Some(*ip),
@@ -109,8 +114,26 @@ fn one(raw: &RawPort, relay: &Relay, seen: &mut Seen<u16>, findings: &mut Findin
         Ok(listen.value)
     });
     let to = value(&raw.to, findings, |text| target(text, relay));
+    warn_of_mdns(&to, |(host, _)| host, findings);
     let (host, port) = to?.value;
     Ok(RelayPort { listen: listen?, host, port })
+}
+
+/// Warns of a server whose name the home cannot look up.
+pub(super) fn warn_of_mdns<T>(
+    server: &Given<Spanned<T>>,
+    host: impl Fn(&T) -> &Host,
+    findings: &mut Findings,
+) {
+    let Ok(server) = server else { return };
+    if let Host::Name(name) = host(&server.value)
+        && name.as_str().rsplit('.').next() == Some("local")
+    {
+        let message = format!("`{name}` is known to multicast DNS only, which the home does not ask");
+        let problem = Problem::new(Rule::UpstreamMdns, message)
+            .hint("write the machine's address, or a name that your router's DNS answers");
+        findings.warning(server.span, problem);
+    }
 }
 
 fn target(text: &str, relay: &Relay) -> Result<(Host, u16), Problem> {

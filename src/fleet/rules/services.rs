@@ -1,13 +1,18 @@
 //! `services`: domains and what serves them.
 
+use std::collections::HashMap;
+
 use super::super::model::{Acme, Domain, Scheme, Service, Upstream};
 use super::super::raw::{MaybeText, RawFleet, RawService};
 use super::super::rule::Rule;
 use super::super::shape::Given;
 use super::super::values::{domain, upstream, url};
-use super::ports::Relay;
+use super::ports::{Relay, warn_of_mdns};
 use super::{Seen, all, each, repeated, value};
 use crate::diag::{Findings, Problem, Spanned, quote};
+
+/// New certificates for one registered domain in seven days.
+const CERTIFICATES_A_WEEK: usize = 50;
 
 /// Judges every service; each keeps the place of its domain.
 pub(super) fn judge(
@@ -20,7 +25,7 @@ pub(super) fn judge(
         .is_some_and(|acme| [url::LETSENCRYPT, url::LETSENCRYPT_STAGING].contains(&acme.directory.as_str()));
     let mut seen = Seen::new();
     let services = each(&raw.services, |raw| {
-        let domain = domain_of(raw, public_ca, &mut seen, findings);
+        let domain = domain_of(raw, relay, public_ca, &mut seen, findings);
         let upstreams = upstreams(raw, relay, findings);
         let verify = verify(raw, upstreams.as_deref().ok(), findings);
         let check = check(&raw.check, findings);
@@ -35,11 +40,36 @@ pub(super) fn judge(
             clearnet: clearnet?,
         }))
     })?;
-    all(services.into_iter().map(|service| service.and_then(|service| service)).collect())
+    let services = all(services.into_iter().map(|service| service.and_then(|service| service)).collect())?;
+    if acme.is_some_and(|acme| acme.directory == url::LETSENCRYPT) {
+        ca_limits(&services, findings);
+    }
+    Ok(services)
+}
+
+/// Warns where the first certificates take more than a week (<https://letsencrypt.org/docs/rate-limits/>).
+fn ca_limits(services: &[Spanned<Service>], findings: &mut Findings) {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for service in services {
+        // Without the public suffix list this takes `co.uk` for one domain: too careful, never too late.
+        let name = service.value.domain.as_str();
+        let parent = name.rmatch_indices('.').nth(1).map_or(name, |(at, _)| &name[at + 1..]);
+        let count = counts.entry(parent).or_default();
+        *count += 1;
+        if *count == CERTIFICATES_A_WEEK + 1 {
+            let message = format!(
+                "Let's Encrypt issues {CERTIFICATES_A_WEEK} certificates a week for the names under `{parent}`"
+            );
+            let problem = Problem::new(Rule::CaLimits, message)
+                .hint("the services from here on get theirs a week later; spread them over domains, or add them bit by bit");
+            findings.warning(service.span, problem);
+        }
+    }
 }
 
 fn domain_of(
     raw: &RawService,
+    relay: &Relay,
     public_ca: bool,
     seen: &mut Seen<Domain>,
     findings: &mut Findings,
@@ -51,6 +81,14 @@ fn domain_of(
         let message = format!("no public CA certifies `{}`: `{ending}` is not in public DNS", domain.value);
         let problem = Problem::new(Rule::DomainNotPublic, message)
             .hint("use a domain that you own, or set `acme.server` to the directory of a CA of your own");
+        return Err(findings.error(domain.span, problem));
+    }
+    if relay.is_wan(&domain.value) {
+        let message = format!(
+            "`{}` is the name of a WAN, and a service's name leads to the ingress nodes",
+            domain.value
+        );
+        let problem = Problem::new(Rule::DomainOfWan, message).hint("give the WAN a name of its own");
         return Err(findings.error(domain.span, problem));
     }
     if let Some(first) = seen.before(domain.value.clone(), domain.span) {
@@ -79,7 +117,9 @@ fn upstreams(raw: &RawService, relay: &Relay, findings: &mut Findings) -> Given<
             let upstream = upstream::parse(text)?;
             relay.refuse_loop(&upstream.host, upstream.port)?;
             Ok(upstream)
-        })?;
+        });
+        warn_of_mdns(&upstream, |upstream| &upstream.host, findings);
+        let upstream = upstream?;
         let Upstream { scheme, host, port } = &upstream.value;
         if let Some(first) = seen.before((host.clone(), *port), upstream.span) {
             let message = format!("`{host}` with port {port} is listed twice");

@@ -9,7 +9,7 @@ use super::super::shape::Given;
 use super::home::JudgedHome;
 use super::ingress::JudgedIngress;
 use super::{Seen, host_key, repeated};
-use crate::diag::{Findings, Span, Spanned};
+use crate::diag::{Findings, Problem, Span, Spanned};
 
 /// Two nodes with one name: their payloads, tokens and DNS records would be one.
 pub(super) fn nodes(
@@ -35,7 +35,9 @@ pub(super) fn addresses(
     findings: &mut Findings,
 ) {
     let mut owners: HashMap<String, (String, Span)> = HashMap::new();
-    let mut take = |host: &Host, owner: String, span: Span| match owners.entry(host_key(host)) {
+    let mut take = |host: &Host, owner: String, span: Span, findings: &mut Findings| match owners
+        .entry(host_key(host))
+    {
         Entry::Vacant(free) => {
             free.insert((owner, span));
         }
@@ -46,13 +48,27 @@ pub(super) fn addresses(
         }
     };
     for wan in home.into_iter().flat_map(JudgedHome::valid_wans) {
-        take(&wan.value.address, format!("the WAN `{}`", wan.value.name), wan.span);
+        take(&wan.value.address, format!("the WAN `{}`", wan.value.name), wan.span, findings);
     }
     for node in ingress.into_iter().flatten().flatten() {
         let owner =
             node.name.as_ref().map_or("a node".to_owned(), |name| format!("the node `{}`", name.value));
         for Spanned { value, span } in node.addresses.iter().flatten().flatten() {
-            take(value, owner.clone(), *span);
+            in_lan(value, *span, home, findings);
+            take(value, owner.clone(), *span, findings);
         }
+    }
+}
+
+/// A cloud machine inside the LAN would be trusted like one.
+fn in_lan(host: &Host, span: Span, home: Option<&JudgedHome>, findings: &mut Findings) {
+    let networks = home.into_iter().flat_map(|home| &home.lan).flatten();
+    let around =
+        networks.into_iter().find(|network| matches!(host, Host::Address(ip) if network.contains(ip)));
+    if let Some(network) = around {
+        let message = format!("`{host}` is inside `{network}` of `home.lan`, whose machines are trusted");
+        let problem =
+            Problem::new(Rule::AddressInLan, message).hint("name the home's own networks only in `home.lan`");
+        findings.error(span, problem);
     }
 }
