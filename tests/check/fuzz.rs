@@ -1,13 +1,14 @@
 //! Arbitrary input: no panic, bounded time, and every accepted fleet is read back as the same.
 //!
 //! `PROPTEST_CASES=100000 cargo nextest run --release --test check fuzz` looks longer; what it finds is kept in
-//! `tests/check/fuzz.proptest-regressions` and tried first from then on.
+//! `tests/check/fuzz.regressions` and tried first from then on.
 
 use std::time::{Duration, Instant};
 
 use meshboot::fleet::parse;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 use proptest::sample::Index;
+use proptest::test_runner::FileFailurePersistence;
 
 use super::written;
 use super::yaml_files;
@@ -244,7 +245,10 @@ fn anything() -> impl Strategy<Value = serde_json::Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn arbitrary_bytes(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {

@@ -87,25 +87,7 @@ fn why_not_lan(ip: std::net::IpAddr) -> Option<&'static str> {
 
 /// Reads `host:port` or `[v6]:port`; the port may be left out where `default` is given.
 pub(in crate::fleet) fn split_port(text: &str, default: Option<u16>) -> Result<(&str, u16), String> {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (host, rest) = rest.split_once(']').ok_or_else(|| "a bracket is not closed".to_owned())?;
-            match rest {
-                "" => (host, None),
-                _ => (
-                    host,
-                    Some(rest.strip_prefix(':').ok_or_else(|| "after the bracket comes `:port`".to_owned())?),
-                ),
-            }
-        }
-        None if text.matches(':').count() > 1 => {
-            return Err("an IPv6 address needs brackets, as in `[2001:db8::1]:80`".into());
-        }
-        None => match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        },
-    };
+    let (host, port) = split(text)?;
     if host.is_empty() {
         return Err("the host is missing".into());
     }
@@ -116,6 +98,27 @@ pub(in crate::fleet) fn split_port(text: &str, default: Option<u16>) -> Result<(
             Ok(number) if number > 0 && port.bytes().all(|byte| byte.is_ascii_digit()) => Ok((host, number)),
             _ => Err(format!("{} is not a port (1 to 65535)", quote(port))),
         },
+    }
+}
+
+fn split(text: &str) -> Result<(&str, Option<&str>), String> {
+    let Some(rest) = text.strip_prefix('[') else {
+        return match text.split_once(':') {
+            Some((_, rest)) if rest.contains(':') => {
+                Err("an IPv6 address needs brackets, as in `[2001:db8::1]:80`".into())
+            }
+            Some((host, port)) => Ok((host, Some(port))),
+            None => Ok((text, None)),
+        };
+    };
+    let (host, rest) = rest.split_once(']').ok_or("a bracket is not closed")?;
+    // An address with a zone is refused by a rule of its own.
+    if !host.contains('%') && host.parse::<std::net::Ipv6Addr>().is_err() {
+        return Err(format!("{} in brackets is not an IPv6 address", quote(host)));
+    }
+    match rest {
+        "" => Ok((host, None)),
+        _ => Ok((host, Some(rest.strip_prefix(':').ok_or("after the bracket comes `:port`")?))),
     }
 }
 
@@ -168,9 +171,19 @@ mod tests {
     fn ports_are_split_off() {
         assert_eq!(split_port("[fd00::1]:80", None), Ok(("fd00::1", 80)));
         assert_eq!(split_port("nas", Some(80)), Ok(("nas", 80)));
-        for text in
-            ["nas", "nas:", "nas:0", "nas:65536", "nas:+80", "fd00::1:80", "[fd00::1", "[fd00::1]80", ":80"]
-        {
+        for text in [
+            "nas",
+            "nas:",
+            "nas:0",
+            "nas:65536",
+            "nas:+80",
+            "fd00::1:80",
+            "[fd00::1",
+            "[fd00::1]80",
+            ":80",
+            "[nas]:80",
+            "[1.2.3.4]:80",
+        ] {
             assert!(split_port(text, None).is_err(), "{text}");
         }
     }
