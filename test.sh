@@ -9,8 +9,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 packages=(
-    apt-utils bind9-utils ca-certificates debian-archive-keyring dnsmasq-base genisoimage iproute2 libarchive-tools
-    mmdebstrap nftables openssl procps python3-minimal shellcheck systemd-container util-linux xorriso
+    apt-utils bind9-utils ca-certificates curl debian-archive-keyring dnsmasq-base genisoimage iproute2 iputils-ping
+    libarchive-tools mmdebstrap nftables openssl procps python3 shellcheck systemd-container util-linux xorriso
 )
 
 say() { printf 'test.sh: %s\n' "$*" >&2; }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use support::internet::{CLOUD_NETWORK, CLOUD_NODE, Internet};
+use support::internet::{CLOUD_NODE, Internet};
 use support::machine::Machine;
 use support::network::{Namespace, wait_until};
 use support::requirement;
@@ -89,7 +89,6 @@ fn stock_image_boots_in_the_cloud() {
         "#cloud-config\npackage_update: true\npackages: [haproxy]\nruncmd: [[touch, /root/seen]]\n";
     machine.put("var/lib/cloud/seed/nocloud/user-data", 0o600, user_data.as_bytes());
     machine.put("var/lib/cloud/seed/nocloud/meta-data", 0o644, b"instance-id: stock\n");
-    machine.put("var/lib/cloud/seed/nocloud/network-config", 0o644, CLOUD_NETWORK.as_bytes());
     machine.start().expect("the machine starts");
     let status = machine.run_for(&["cloud-init", "status", "--wait", "--long"], Duration::from_secs(90));
     assert!(

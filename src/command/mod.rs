@@ -5,7 +5,6 @@
 
 pub mod build;
 pub mod check;
-pub mod init;
 
 /// How a command ended that did its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,27 +15,45 @@ use std::time::Duration;
 
 use super::judge::{Judge, make_root};
 use super::network::{Background, Namespace, wait_until};
+use super::requirement;
 use super::scratch::Folder;
 
 /// Host name of the package mirror.
 pub(crate) const MIRROR: &str = "packages.example.net";
 
+/// Where a provider's metadata would be; whoever gets there meets the mirror.
+pub(crate) const METADATA: &str = "169.254.169.254";
+
 /// Host name of the public mesh peer, which listens on 443.
 pub(crate) const MESH_PEER: &str = "peer.example.net";
 
 /// Hardware address of the machine in the cloud, and the address that DHCP gives it.
-pub(crate) const CLOUD_NODE: (&str, &str) = ("02:00:00:00:51:20", "198.51.100.20");
-
-/// What the cloud tells its machine of its network. By name: without it cloud-init matches a permanent hardware address,
-/// which a real network card has and a container's interface has not.
-pub(crate) const CLOUD_NETWORK: &str =
-    "version: 2\nethernets:\n  eth0: {dhcp4: true, dhcp6: false, accept-ra: true}\n";
+pub(crate) const CLOUD_NODE: (&str, &str) = ("02:00:00:00:51:09", "198.51.100.9");
 
 /// Hardware address of the home, and the address that DHCP gives it.
 pub(crate) const HOME_NODE: (&str, &str) = ("02:00:00:00:01:0a", "192.168.1.10");
 
 /// Public address of the home's router.
 pub(crate) const HOME_WAN: &str = "203.0.113.10";
+
+/// A web server on the home's LAN that answers with what it was asked, as JSON: address and port.
+pub(crate) const LAN_SERVICE: (&str, u16) = ("192.168.1.20", 8080);
+
+/// Answers every request with its path and headers.
+const ECHO: &str = r#"
+import http.server, json, sys
+class Echo(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        text = json.dumps({"path": self.path, "headers": headers, "peer": self.client_address[0]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Echo).serve_forever()
+"#;
 
 /// The networks and the programs in them; all end when dropped.
 #[derive(Debug)]
@@ -58,7 +76,9 @@ pub(crate) struct Internet {
 impl Internet {
     /// Builds it all; `None` where the test is skipped.
     pub(crate) fn new() -> Option<Self> {
-        let judge = Judge::new()?;
+        const PROGRAMS: [&str; 9] =
+            ["bsdtar", "curl", "dnsmasq", "losetup", "nft", "nsenter", "ping", "python3", "systemd-nspawn"];
+        let judge = requirement::root_and(&PROGRAMS).then(Judge::new).flatten()?;
         let internet = Self {
             mirror: None,
             programs: Vec::new(),
@@ -85,6 +105,7 @@ impl Internet {
         }
         core.ip("addr add 192.0.2.53/24 dev public");
         core.ip("addr add 192.0.2.80/24 dev public");
+        core.ip(&format!("addr add {METADATA}/32 dev cloud"));
         core.ip("route add 2001:db8:10::/64 via 2001:db8:203::10");
         forward(core);
         forward(&self.router);
@@ -214,8 +235,33 @@ impl Internet {
         arguments.extend(packages);
         let repository = make_root(&arguments);
         let directory = repository.display().to_string();
-        let argv = ["python3", "-m", "http.server", "--bind", "192.0.2.80", "--directory", &directory, "80"];
+        let argv = ["python3", "-m", "http.server", "--bind", "0.0.0.0", "--directory", &directory, "80"];
         self.mirror = Some(self.core.spawn(&argv, &self.folder.path().join("mirror.log")));
+    }
+
+    /// Starts a web server on the home's LAN.
+    pub(crate) fn start_lan_service(&self, (address, port): (&str, u16)) -> Background {
+        self.lan.ip(&format!("addr add {address}/24 dev eth0"));
+        let argv = ["python3", "-c", ECHO, address, &port.to_string()];
+        self.lan.spawn(&argv, &self.folder.path().join("lan-service.log"))
+    }
+
+    /// Cuts the home's WANs for what is relayed: packets to the web's ports vanish, as on a dead line. The home's own
+    /// connections go on, so the mesh does too.
+    pub(crate) fn cut_home_wan(&self) {
+        let rule = "add table ip cut; add chain ip cut in { type filter hook prerouting priority -200; }; \
+                    add rule ip cut in iifname eth0 tcp dport { 80, 443, 25565 } drop";
+        self.router.run(&["nft", rule]).expect_success();
+    }
+
+    /// Undoes [`Self::cut_home_wan`].
+    pub(crate) fn mend_home_wan(&self) {
+        self.router.run(&["nft", "delete table ip cut"]).expect_success();
+    }
+
+    /// The home's router, as a machine on the LAN and on the internet at once.
+    pub(crate) fn router(&self) -> &Namespace {
+        &self.router
     }
 
     /// Ends the mirror: connections to it are refused.
@@ -247,7 +293,7 @@ impl Internet {
         });
     }
 
-    /// The package source setting that makes a stock cloud image use our mirror: cloud-init's own mirror setting.
+    /// What makes a stock cloud image use our mirror (cloud-init's own mirror setting), and what a container needs.
     pub(crate) fn mirror_settings() -> Vec<(&'static str, String)> {
         let mirrors = format!(
             "system_info:\n  package_mirrors:\n    - arches: [default]\n      failsafe:\n        \
@@ -255,6 +301,12 @@ impl Internet {
         );
         vec![
             ("etc/cloud/cloud.cfg.d/91_mirror.cfg", mirrors),
+            // netplan matches a card's permanent hardware address, which a container's interface has not; networkd's
+            // renderer matches the present one.
+            (
+                "etc/cloud/cloud.cfg.d/92_container.cfg",
+                "system_info:\n  network:\n    renderers: [networkd]\n".to_owned(),
+            ),
             ("etc/apt/mirrors/debian.list", format!("http://{MIRROR}/debian\n")),
             ("etc/apt/mirrors/debian-security.list", format!("http://{MIRROR}/debian-security\n")),
             // Our copies of the indexes carry no signature of Debian's.

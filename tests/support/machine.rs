@@ -37,12 +37,20 @@ pub(crate) struct Machine {
 impl Machine {
     /// A machine that has never booted, in `network`. `console` gets all that it says, boot after boot.
     pub(crate) fn new(network: Namespace, console: PathBuf) -> Self {
+        Self::over(make_root(&["cloud"]), network, console)
+    }
+
+    /// As [`Self::new`], from an image that lacks nftables.
+    pub(crate) fn without_nft(network: Namespace, console: PathBuf) -> Self {
+        Self::over(make_root(&["bare"]), network, console)
+    }
+
+    fn over(root: PathBuf, network: Namespace, console: PathBuf) -> Self {
         let layer = Folder::new();
         for name in ["upper", "work", "root"] {
             layer.folder(name);
         }
         File::create(&console).unwrap_or_else(|error| panic!("making `{}`: {error}", console.display()));
-        let root = make_root(&["cloud"]);
         Self { manager: None, leader: None, layer, root, network, devices: Vec::new(), console }
     }
 

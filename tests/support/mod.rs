@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test program uses a part of the shared code")]
 
 pub(crate) mod builder;
+pub(crate) mod built;
 pub(crate) mod checks;
 pub(crate) mod client;
 pub(crate) mod command;
@@ -19,6 +20,7 @@ pub(crate) mod node;
 pub(crate) mod requirement;
 pub(crate) mod scan;
 pub(crate) mod scratch;
+pub(crate) mod seed_device;
 pub(crate) mod services;
 pub(crate) mod upstream;
 pub(crate) mod wires;

@@ -3,17 +3,21 @@
 //! Not here: which networks there are (`internet`). A namespace's name carries its maker's process id, so what a
 //! killed test left is taken away by the next one.
 
+use std::collections::BTreeSet;
 use std::fs::File;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Once;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Once};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::command::{Outcome, run};
+use super::scan::{Answer, scan};
 use super::scratch::maker_is_dead;
 
 /// Where `ip netns` keeps names.
@@ -108,6 +112,40 @@ impl Namespace {
 impl Drop for Namespace {
     fn drop(&mut self) {
         run(&["ip", "netns", "del", &self.name], LIMIT);
+    }
+}
+
+/// A look at a machine's ports that goes on until it is asked for.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    ended: Arc<AtomicBool>,
+    thread: JoinHandle<(usize, BTreeSet<u16>)>,
+}
+
+impl Watch {
+    /// Tries `ports` of `address` from within `namespace`, again and again.
+    pub(crate) fn new(namespace: &Namespace, address: IpAddr, ports: &'static [u16]) -> Self {
+        let (ended, path) = (Arc::new(AtomicBool::new(false)), namespace.path());
+        let told = Arc::clone(&ended);
+        let thread = std::thread::spawn(move || {
+            join(&path);
+            let (mut rounds, mut seen) = (0, BTreeSet::new());
+            while !told.load(Ordering::Relaxed) {
+                let found = scan(address, ports.iter().copied(), Duration::from_millis(100));
+                seen.extend(
+                    found.into_iter().filter(|(_, answer)| *answer == Answer::Open).map(|(port, _)| port),
+                );
+                rounds += 1;
+            }
+            (rounds, seen)
+        });
+        Self { ended, thread }
+    }
+
+    /// Ends it: how many rounds there were, and the ports that were ever open.
+    pub(crate) fn end(self) -> (usize, BTreeSet<u16>) {
+        self.ended.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the watch ends without a panic")
     }
 }
 

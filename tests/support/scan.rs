@@ -49,8 +49,8 @@ fn widen_file_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     // Where it cannot be raised the scan is slower, not wrong.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    let current = getrlimit(Resource::Nofile).current.unwrap_or(8192);
-    usize::try_from(current).unwrap_or(8192).saturating_sub(256).clamp(64, 8192)
+    let current = getrlimit(Resource::Nofile).current.unwrap_or(16_384);
+    usize::try_from(current).unwrap_or(16_384).saturating_sub(256).clamp(64, 16_384)
 }
 
 fn scan_chunk(address: IpAddr, ports: &[u16], patience: Duration) -> Vec<(u16, Answer)> {
