@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use camino::Utf8PathBuf;
 
 use super::Outcome;
-use crate::diag::{Report, Severity};
+use crate::diag::Report;
 use crate::fleet::{self, LoadError};
 use crate::sys::printer::Printer;
 
@@ -21,13 +21,13 @@ pub struct Request {
 
 /// Findings go to stdout, the count of them to stderr.
 pub fn run(request: &Request, printer: &mut Printer) -> anyhow::Result<Outcome> {
-    let report = match fleet::load(&request.fleet) {
-        Ok(parsed) => parsed.warnings,
-        Err(LoadError::Findings(report)) => report,
+    let (report, has_errors) = match fleet::load(&request.fleet) {
+        Ok(parsed) => (parsed.warnings, false),
+        Err(LoadError::Findings(report)) => (report, true),
         Err(LoadError::Unreadable(refusal)) => return Err(refusal.into()),
     };
     show(&report, request.json, printer)?;
-    let refused = report.count(Severity::Error) > 0 || (request.strict && !report.is_empty());
+    let refused = has_errors || (request.strict && !report.is_empty());
     Ok(if refused { Outcome::Refused } else { Outcome::Done })
 }
 

@@ -4,7 +4,7 @@
 
 use super::report::Report;
 
-/// How many findings are kept; the rest is counted. A file with more than this is broken in one place only.
+/// How many errors are kept, and how many warnings; the rest is counted. A file with more than this is broken in one place only.
 const KEPT: usize = 1_000;
 
 /// A range of bytes in the source text, end excluded.
@@ -97,6 +97,7 @@ pub struct Findings {
     pub(super) redacted: Vec<Span>,
     pub(super) omitted: usize,
     errors: usize,
+    warnings: usize,
 }
 
 impl Findings {
@@ -135,8 +136,12 @@ impl Findings {
     }
 
     fn push(&mut self, severity: Severity, span: Option<Span>, problem: Problem) {
-        self.errors += usize::from(severity == Severity::Error);
-        if self.entries.len() < KEPT {
+        let count = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count += 1;
+        if *count <= KEPT {
             self.entries.push(Entry { severity, span, problem });
         } else {
             self.omitted += 1;

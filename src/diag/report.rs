@@ -185,7 +185,10 @@ mod tests {
         for _ in 0..1_002 {
             findings.error(Span::default(), Problem::new("rule", "message"));
         }
+        for _ in 0..1_001 {
+            findings.warning(Span::default(), Problem::new("rule", "message"));
+        }
         let report = findings.report("x", "");
-        assert_eq!((report.findings.len(), report.omitted), (1_000, 2));
+        assert_eq!((report.findings.len(), report.omitted), (2_000, 3));
     }
 }

@@ -16,6 +16,26 @@ use super::yaml_files;
 /// Far above what an input of this size takes, even on a busy machine without optimisation.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// Pieces of YAML and of values that mean something somewhere.
+#[rustfmt::skip]
+const WORDS: [&str; 65] = [
+    "*a", "&a ", "<<: ", "!!str ", "!", "|\n", ">\n", "? ", "- ", ": ", "{", "}", "[", "]", ", ", "#", "\"",
+    "'", "\n", "\r\n", "\r", "\t", "\u{0}", "\u{feff}", "\u{85}", "\u{2028}", "\u{202e}", "---\n", "...\n",
+    "%YAML 1.2\n", "null", "~", "true", "-1", "0", "65536", "99999999999999999999", "1e9", "::ffff:1.2.3.4",
+    "fe80::1%eth0", "200::1", "0.0.0.0/0", "xn--", "xn--a", "é", "漢", "*.", "env:", "file:", "http://",
+    "https://[::1]:0", "tls://", "?key=", "@", "/", "\\x00", "\\u0000", "name", "version", "fleet", "home",
+    "ingress", "services", "to", "dns",
+];
+
+/// Keys of a fleet.
+#[rustfmt::skip]
+const KEYS: [&str; 36] = [
+    "version", "fleet", "admin", "home", "ingress", "mesh", "services", "ports", "acme", "dns", "mesh-dns",
+    "firewall", "name", "email", "ssh-keys", "network", "address", "gateway", "lan", "wans", "weight",
+    "provider", "location", "peers", "port", "domain", "to", "verify", "check", "clearnet", "listen",
+    "server", "zone", "key", "allow", "max-connections",
+];
+
 /// Judges a text; shows every finding in both forms, and holds what is accepted to its own text.
 fn survive(text: &str) {
     let start = Instant::now();
@@ -60,73 +80,7 @@ enum Change {
 }
 
 fn piece() -> impl Strategy<Value = String> {
-    let words = prop::sample::select(vec![
-        "*a",
-        "&a ",
-        "<<: ",
-        "!!str ",
-        "!",
-        "|\n",
-        ">\n",
-        "? ",
-        "- ",
-        ": ",
-        "{",
-        "}",
-        "[",
-        "]",
-        ", ",
-        "#",
-        "\"",
-        "'",
-        "\n",
-        "\r\n",
-        "\r",
-        "\t",
-        "\u{0}",
-        "\u{feff}",
-        "\u{85}",
-        "\u{2028}",
-        "\u{202e}",
-        "---\n",
-        "...\n",
-        "%YAML 1.2\n",
-        "null",
-        "~",
-        "true",
-        "-1",
-        "0",
-        "65536",
-        "99999999999999999999",
-        "1e9",
-        "::ffff:1.2.3.4",
-        "fe80::1%eth0",
-        "200::1",
-        "0.0.0.0/0",
-        "xn--",
-        "xn--a",
-        "é",
-        "漢",
-        "*.",
-        "env:",
-        "file:",
-        "http://",
-        "https://[::1]:0",
-        "tls://",
-        "?key=",
-        "@",
-        "/",
-        "\\x00",
-        "\\u0000",
-        "name",
-        "version",
-        "fleet",
-        "home",
-        "ingress",
-        "services",
-        "to",
-        "dns",
-    ]);
+    let words = prop::sample::select(&WORDS[..]);
     prop_oneof![words.prop_map(str::to_owned), "[a-z0-9:./\\[\\]{}*&!|>'\"%@,#?_ \\n-]{0,12}", "\\PC{0,8}"]
 }
 
@@ -194,48 +148,7 @@ fn anything() -> impl Strategy<Value = serde_json::Value> {
         piece().prop_map(Into::into),
     ];
     leaf.prop_recursive(4, 64, 6, |inner| {
-        let key = prop_oneof![
-            prop::sample::select(vec![
-                "version",
-                "fleet",
-                "admin",
-                "home",
-                "ingress",
-                "mesh",
-                "services",
-                "ports",
-                "acme",
-                "dns",
-                "mesh-dns",
-                "firewall",
-                "name",
-                "email",
-                "ssh-keys",
-                "network",
-                "address",
-                "gateway",
-                "lan",
-                "wans",
-                "weight",
-                "provider",
-                "location",
-                "peers",
-                "port",
-                "domain",
-                "to",
-                "verify",
-                "check",
-                "clearnet",
-                "listen",
-                "server",
-                "zone",
-                "key",
-                "allow",
-                "max-connections",
-            ])
-            .prop_map(str::to_owned),
-            piece(),
-        ];
+        let key = prop_oneof![prop::sample::select(&KEYS[..]).prop_map(str::to_owned), piece(),];
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
             prop::collection::hash_map(key, inner, 0..8)
