@@ -28,6 +28,12 @@ const PACKAGES: [&str; 9] = [
 /// Our units that first boot enables and starts.
 const UNITS: &str = "meshboot-wans.timer meshboot-enrol.timer";
 
+/// Stands for an IPv4 address that is not known, and is nobody's (RFC 7600 section 4.8).
+const DUMMY_ADDRESS: &str = "192.0.0.8";
+
+/// The same for IPv6: packets to it are discarded (RFC 6666).
+const DISCARDED_ADDRESS: &str = "100::8";
+
 #[derive(Serialize)]
 struct Context {
     node: String,
@@ -52,6 +58,9 @@ struct Server {
     address: String,
     weight: u16,
     backup: bool,
+    /// Of a name: the address until a lookup has succeeded. haproxy takes an address by its runtime API only for a
+    /// server that has one already.
+    placeholder: Option<&'static str>,
 }
 
 /// A WAN that is a name: which server's address follows which family of it.
@@ -76,6 +85,7 @@ pub(super) fn files(
         address: format!("[{}]", facts.home_mesh_address.ip()),
         weight: 1,
         backup: true,
+        placeholder: None,
     });
     let web = [Relay { listen: 80, check: "http" }, Relay { listen: 443, check: "tls" }];
     let ports: Vec<Relay> = web
@@ -112,17 +122,19 @@ pub(super) fn files(
 }
 
 fn paths(wan: &Wan, servers: &mut Vec<Server>, followed: &mut Vec<Followed>) {
-    let server = |suffix: &str| Server {
+    let server = |suffix: &str, placeholder| Server {
         name: format!("wan-{}{suffix}", wan.name),
         address: bracketed(&wan.address),
         weight: wan.weight,
         backup: false,
+        placeholder,
     };
     match &wan.address {
-        Host::Address(_) => servers.push(server("")),
+        Host::Address(_) => servers.push(server("", None)),
         Host::Name(name) => {
-            for (suffix, family) in [("-ipv4", "ahostsv4"), ("-ipv6", "ahostsv6")] {
-                let server = server(suffix);
+            let families = [("-ipv4", "ahostsv4", DUMMY_ADDRESS), ("-ipv6", "ahostsv6", DISCARDED_ADDRESS)];
+            for (suffix, family, placeholder) in families {
+                let server = server(suffix, Some(placeholder));
                 followed.push(Followed { server: server.name.clone(), name: name.to_string(), family });
                 servers.push(server);
             }
