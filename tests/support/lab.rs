@@ -57,6 +57,7 @@ const PUBLIC_PEER: &str = r#"{ "Listen": ["tls://192.0.2.9:443"], "Peers": [], "
 /// The fleet and everybody around it. Programs end first, then disks, then networks.
 #[derive(Debug)]
 pub(crate) struct Lab {
+    ingress_haproxy: Option<Background>,
     programs: Vec<Background>,
     /// Resolver of all nodes.
     pub(crate) dns: Dns,
@@ -102,11 +103,23 @@ impl Lab {
         for node in [&ingress, &home, &outside] {
             let resolver = format!("nameserver {RESOLVER}\noptions timeout:1 attempts:2\n");
             node.put("/run/systemd/resolve/stub-resolv.conf", 0o644, resolver);
+            // As `early` does at every boot.
+            node.ask("install -d -m 0755 /var/lib/meshboot");
         }
         ingress.ask("/usr/local/lib/meshboot/steps/30-mesh-key");
         home.ask("/usr/local/lib/meshboot/steps/40-start-certificates");
         let home_mesh_address = facts.home_mesh_address.ip().to_string();
-        Some(Self { programs: Vec::new(), dns, ingress, home, outside, wires, fleet, home_mesh_address })
+        Some(Self {
+            ingress_haproxy: None,
+            programs: Vec::new(),
+            dns,
+            ingress,
+            home,
+            outside,
+            wires,
+            fleet,
+            home_mesh_address,
+        })
     }
 
     /// A fleet whose firewalls are loaded, whose peer list is applied and whose relays run; without the mesh.
@@ -128,7 +141,13 @@ impl Lab {
     /// Starts haproxy on both nodes, and returns once every path of the ingress node is up.
     pub(crate) fn start_relays(&mut self) {
         self.programs.push(self.home.start_haproxy());
-        self.programs.push(self.ingress.start_haproxy());
+        self.ingress_haproxy = Some(self.ingress.start_haproxy());
+    }
+
+    /// Ends the ingress node's haproxy at once and starts it again, as after a crash.
+    pub(crate) fn restart_ingress_haproxy(&mut self) {
+        self.ingress.ask("pkill -KILL haproxy; rm -f /run/haproxy/admin.sock; sleep 0.3");
+        self.ingress_haproxy = Some(self.ingress.start_haproxy());
     }
 
     /// Starts yggdrasil on both nodes and on somebody else's machine, tells the home's peer list of the node as its

@@ -14,6 +14,7 @@ pub(crate) mod http2;
 pub(crate) mod internet;
 pub(crate) mod judge;
 pub(crate) mod lab;
+pub(crate) mod load;
 pub(crate) mod machine;
 pub(crate) mod network;
 pub(crate) mod node;

@@ -191,7 +191,7 @@ impl Wires {
                     }
                 }
             }
-            rules.push_str("} }\n");
+            rules.push_str("}\n}\n");
         }
         load(&self.internet, &rules);
     }
