@@ -12,6 +12,10 @@ packages=(
     apt-utils bind9-utils ca-certificates curl debian-archive-keyring dnsmasq-base genisoimage iproute2 iputils-ping
     libarchive-tools mmdebstrap nftables openssl procps python3 shellcheck systemd-container util-linux xorriso
 )
+# A Linux kernel that runs as a process, and what loads its modules; there is none for other processors.
+case $(dpkg --print-architecture) in
+    amd64 | i386) packages+=(kmod user-mode-linux) ;;
+esac
 
 say() { printf 'test.sh: %s\n' "$*" >&2; }
 

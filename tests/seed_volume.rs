@@ -1,12 +1,16 @@
-//! The real programs judge a seed volume: `blkid`, `xorriso`, `isoinfo` and `bsdtar`.
+//! The real programs judge a seed volume: `blkid`, `xorriso`, `isoinfo`, `bsdtar`, and a Linux kernel.
 //!
 //! Not here: what a node's seed holds (`tests/build.rs`). A program that is missing fails the test and is named.
+
+mod support;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use meshboot::payload::iso::{self, Extent, IsoFile, SECTOR};
+use sha2::{Digest as _, Sha256};
+use support::requirement;
 
 const BUILD_TIME: u64 = 1_764_000_000;
 
@@ -127,6 +131,67 @@ fn libarchive_reads_every_file_back_with_its_mode() {
         assert!(std::fs::read(out.join(name)).expect(name) == *contents, "{name} differs");
         let found = std::fs::metadata(out.join(name)).expect(name).permissions().mode() & 0o777;
         assert_eq!(found, *mode, "{name}");
+    }
+}
+
+/// What the kernel under test does first, on the host's own files: mounts the volume by each of its three trees and
+/// tells what it sees, then switches itself off.
+const INIT: &str = r#"#!/bin/sh
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+mount -t proc proc /proc
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/seed
+for module in $(find /usr/lib/uml/modules -name cdrom.ko) $(find /usr/lib/uml/modules -name isofs.ko); do
+    insmod "$module"
+done
+for options in ro ro,norock ro,norock,nojoliet; do
+    mount -t iso9660 -o "$options" /dev/ubda /mnt/seed
+    cd /mnt/seed
+    stat --format "$options %n %a %U" ./*
+    sha256sum -- * | sed "s/^/$options /"
+    cd /
+    umount /mnt/seed
+done
+echo o > /proc/sysrq-trigger
+sleep 60
+"#;
+
+/// The kernel runs as a process (User-mode Linux), because the machine's own may come without ISO 9660.
+#[test]
+fn linux_mounts_it_by_each_of_its_trees() {
+    if !requirement::root_and(&["linux.uml", "insmod"]) {
+        return;
+    }
+    let seed = Seed::new();
+    let init = seed.folder.path().join("init");
+    std::fs::write(&init, INIT).expect("a script");
+    std::fs::set_permissions(&init, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    let volume = format!("ubd0={}", text(&seed.path()));
+    let init = format!("init={}", text(&init));
+    let quiet = [
+        "mem=128M",
+        "root=/dev/root",
+        "rootfstype=hostfs",
+        "rootflags=/",
+        "ro",
+        "con=null",
+        "con0=null,fd:1",
+    ];
+    let mut arguments = vec![volume.as_str(), init.as_str()];
+    arguments.extend(quiet);
+    let output = run("linux.uml", &arguments);
+    let said = said(&output).replace('\r', "");
+    let line = |wanted: String| assert!(said.lines().any(|found| found == wanted), "`{wanted}` in\n{said}");
+    for (name, mode, contents) in &seed.files {
+        let digest: String = Sha256::digest(contents).iter().map(|byte| format!("{byte:02x}")).collect();
+        let plain = match name.rsplit_once('.') {
+            Some((stem, extension)) => format!("{}.{extension}", stem.replace(['-', '.'], "_")),
+            None => name.replace('-', "_"),
+        };
+        line(format!("ro ./{name} {mode:o} root"));
+        line(format!("ro {digest}  {name}"));
+        line(format!("ro,norock {digest}  {name}"));
+        line(format!("ro,norock,nojoliet {digest}  {plain}"));
     }
 }
 

@@ -19,7 +19,7 @@ use super::manifest::{Manifest, UserDataEntry};
 use super::user_data::PORTABLE_BUDGET;
 use crate::fleet::model::{Fleet, Ingress};
 use crate::profile;
-use crate::profile::provider::{Certainty, FirewallStart, Ipv6Default, Provider};
+use crate::profile::provider::{Certainty, Encoding, FirewallStart, Ipv6Default, Provider};
 
 /// The page's template.
 const TEMPLATE: &str = "profiles/launch-sheet/index.html.j2";
@@ -77,7 +77,7 @@ struct Node<'a> {
 #[derive(Serialize)]
 struct ProviderPart {
     title: &'static str,
-    label: &'static str,
+    label: Option<&'static str>,
     steps: &'static [String],
     image: &'static str,
     login: &'static str,
@@ -200,7 +200,7 @@ fn provider_part(provider: &'static Provider) -> ProviderPart {
     };
     ProviderPart {
         title: &provider.title,
-        label: &provider.console.label.value,
+        label: provider.console.label.value.as_deref(),
         steps: &provider.console.steps,
         image: &provider.image.value,
         login: &provider.login.value,
@@ -224,7 +224,10 @@ fn size(entry: &UserDataEntry) -> Size {
         unit: entry.counts.unit(),
         limit: entry.limit,
         percent: entry.limit.map(|limit| (entry.counted * 100).div_ceil(limit.max(1))),
-        encoding: entry.encoding.name(),
+        encoding: match entry.encoding {
+            Encoding::Plain => "plain text",
+            Encoding::MimeGzip => "gzip in MIME",
+        },
     }
 }
 

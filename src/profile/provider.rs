@@ -133,8 +133,8 @@ impl Encoding {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Console {
-    /// Label of the box that takes the payload.
-    pub label: Fact<String>,
+    /// Label of the box that takes the payload; `null` where the console has none.
+    pub label: Fact<Option<String>>,
     /// What to do, one line each, up to and including pasting.
     pub steps: Vec<String>,
 }
