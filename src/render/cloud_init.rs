@@ -85,7 +85,7 @@ fn cloud_config(
     template::render("cloud-init/cloud-config.yaml.j2", &context)
 }
 
-/// NoCloud's meta-data. The instance-id is a hash of the payload: a changed payload is applied, an equal one is not
+/// The seed's meta-data. The instance-id is a hash of the payload: a changed payload is applied, an equal one is not
 /// applied twice.
 fn meta_data(node: &NodeName, cloud_config: &str) -> Result<String> {
     #[derive(Serialize)]
@@ -126,7 +126,7 @@ pub(super) fn node_environment(node: &NodeName, role: Role, further: &[(&str, &s
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let mut text = format!("NODE={}\nROLE={}\n", quoted(node.as_str()), quoted(role.as_str()));
     for (name, value) in further {
-        text.push_str(&format!("{name}={}\n", quoted(value)));
+        text.extend([name, "=", &quoted(value), "\n"]);
     }
     text
 }

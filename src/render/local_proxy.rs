@@ -55,21 +55,21 @@ struct Server {
     verify: bool,
     /// What the upstream's certificate must name, and what it is asked for: its own name, or the service's where it
     /// is only an address.
-    server_name: String,
+    certificate_name: String,
 }
 
 #[derive(Serialize)]
 struct Port {
     listen: u16,
     address: String,
-    port: u16,
+    to: u16,
 }
 
 pub(super) fn files(fleet: &Fleet, _facts: &BuildFacts) -> Result<NodeFiles> {
     let ports: Vec<Port> = fleet
         .ports
         .iter()
-        .map(|port| Port { listen: port.listen, address: bracketed(&port.host), port: port.port })
+        .map(|port| Port { listen: port.listen, address: bracketed(&port.host), to: port.port })
         .collect();
     let context = Context {
         node: fleet.home.name.to_string(),
@@ -130,7 +130,7 @@ fn backend(service: &Service) -> Backend {
         port: upstream.port,
         tls: upstream.scheme == Scheme::Https,
         verify: service.verify,
-        server_name: match &upstream.host {
+        certificate_name: match &upstream.host {
             Host::Name(name) => name.to_string(),
             Host::Address(_) => service.domain.to_string(),
         },

@@ -83,7 +83,7 @@ pub struct NodePayload {
     pub cloud_config: String,
     /// Of the home only: the same with the mesh key inside, for pasting where there is no seed.
     pub pasted_cloud_config: Option<Secret<String>>,
-    /// NoCloud meta-data: instance-id (a hash of the payload) and host name.
+    /// The seed's meta-data: instance-id (a hash of the payload) and host name.
     pub meta_data: String,
     /// Network configuration, version 2.
     pub network_config: String,

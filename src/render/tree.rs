@@ -3,6 +3,7 @@
 //! Not here: what is in the files. A file of the role's own tree replaces one of `common/` at the same path.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
@@ -66,5 +67,9 @@ impl Tree {
 
 /// The first 16 bytes of a digest in hexadecimal.
 pub(super) fn short_hex(digest: &[u8]) -> String {
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    digest.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
+        // Writing into a `String` cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -118,7 +118,6 @@ fn ports_and_weights_at_their_edges() {
         ("listen: 25565", "listen: 80", &["port-taken"]),
         ("listen: 25565", "listen: 443", &["port-taken"]),
         ("listen: 25565", "listen: 4780", &["port-taken"]),
-        ("listen: 25565", "listen: 8402", &["port-taken"]),
         ("listen: 25565", "listen: 4781", &["port-taken"]),
         ("port: 4781", "port: 22", &["port-taken"]),
         ("port: 4781", "port: 443", &["port-taken"]),

@@ -21,7 +21,6 @@ pub(super) fn own_use(port: u16) -> Option<&'static str> {
         80 => Some("HTTP has it"),
         443 => Some("HTTPS has it"),
         4_780 => Some("meshboot's home service has it"),
-        8_402 => Some("certificates are renewed through it"),
         _ => None,
     }
 }
