@@ -368,3 +368,48 @@ fn says_it_in_json() {
     assert_eq!(said["nodes"][1]["token"]["serial"], 1);
     assert_eq!(said["without-address"], serde_json::json!(["fra1", "any1"]));
 }
+
+#[test]
+fn an_ingress_payload_for_fifty_services_fits_the_tightest_field() {
+    let (before, _) = FLEET.split_once("services:\n").expect("services");
+    let service = |number: u32| {
+        let host = 10 + number;
+        format!(
+            "  - {{domain: service-{number}.example.org, to: \"https://192.168.1.{host}:8443\", check: /healthz}}\n"
+        )
+    };
+    let services: String = (0..50).map(service).collect();
+    let bench = Bench::with(&format!("{before}services:\n{services}"));
+    bench.build(&["--node", "any1"]).expect_success();
+    let entry = &manifest(&bench, "any1")["user-data"];
+    assert_eq!(entry["limit"], 16_384);
+    assert!(entry["counted"].as_u64().is_some_and(|counted| counted <= 16_384), "{entry}");
+}
+
+/// What cloud-init makes of a field's text before it looks at any module.
+const PROCESS: &str = "
+import sys
+from cloudinit import helpers
+from cloudinit.user_data import UserDataProcessor
+message = UserDataProcessor(helpers.Paths({})).process(open('/user-data', 'rb').read())
+parts = [part for part in message.walk() if not part.is_multipart()]
+assert len(parts) == 1, parts
+sys.stdout.write(parts[0].get_content_type() + '\\n' + parts[0].get_payload(decode=True).decode())
+";
+
+#[test]
+fn debian_13s_cloud_init_unpacks_every_form() {
+    let Some(judge) = Judge::new() else { return };
+    let bench = built();
+    for node in NODES {
+        let user_data = bench.read(&format!("out/{node}/user-data"));
+        judge.put("/user-data", 0o600, user_data.as_bytes());
+        let seen = judge.run(&["python3", "-c", PROCESS]).expect_success();
+        let expected = format!("text/cloud-config\n{}", bench.read(&format!("out/{node}/cloud-config.yaml")));
+        assert!(seen == expected, "{node}: {}", seen.lines().take(3).collect::<Vec<_>>().join("\n"));
+    }
+    // The test can fail: one empty line before the header, and cloud-init takes it for something else.
+    judge.put("/user-data", 0o600, format!("\n{}", bench.read("out/any1/user-data")).as_bytes());
+    let seen = judge.run(&["python3", "-c", PROCESS]);
+    assert!(!seen.stdout.starts_with("text/cloud-config"), "{seen}");
+}

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use meshboot::payload::iso::{self, Extent, IsoFile, SECTOR};
-use sha2::{Digest as _, Sha256};
+use meshboot::payload::manifest::sha256_hex;
 use support::requirement;
 
 const BUILD_TIME: u64 = 1_764_000_000;
@@ -183,7 +183,7 @@ fn linux_mounts_it_by_each_of_its_trees() {
     let said = said(&output).replace('\r', "");
     let line = |wanted: String| assert!(said.lines().any(|found| found == wanted), "`{wanted}` in\n{said}");
     for (name, mode, contents) in &seed.files {
-        let digest: String = Sha256::digest(contents).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = sha256_hex(contents);
         let plain = match name.rsplit_once('.') {
             Some((stem, extension)) => format!("{}.{extension}", stem.replace(['-', '.'], "_")),
             None => name.replace('-', "_"),

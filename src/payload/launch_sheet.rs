@@ -19,7 +19,7 @@ use super::manifest::{Manifest, UserDataEntry};
 use super::user_data::PORTABLE_BUDGET;
 use crate::fleet::model::{Fleet, Ingress};
 use crate::profile;
-use crate::profile::provider::{Certainty, Encoding, FirewallStart, Ipv6Default, Provider};
+use crate::profile::provider::{Certainty, FirewallStart, Ipv6Default, Provider};
 
 /// The page's template.
 const TEMPLATE: &str = "profiles/launch-sheet/index.html.j2";
@@ -224,10 +224,7 @@ fn size(entry: &UserDataEntry) -> Size {
         unit: entry.counts.unit(),
         limit: entry.limit,
         percent: entry.limit.map(|limit| (entry.counted * 100).div_ceil(limit.max(1))),
-        encoding: match entry.encoding {
-            Encoding::Plain => "plain text",
-            Encoding::MimeGzip => "gzip in MIME",
-        },
+        encoding: entry.encoding.in_words(),
     }
 }
 

@@ -119,12 +119,12 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// Name, as in profiles and manifests.
+    /// Name, for people.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn in_words(self) -> &'static str {
         match self {
-            Self::Plain => "plain",
-            Self::MimeGzip => "mime-gzip",
+            Self::Plain => "plain text",
+            Self::MimeGzip => "gzip in MIME",
         }
     }
 }

@@ -12,7 +12,6 @@ use crate::identity::MintReason;
 use crate::payload::launch_sheet::utc;
 use crate::payload::manifest::UserDataEntry;
 use crate::payload::user_data::PORTABLE_BUDGET;
-use crate::profile::provider::Encoding;
 use crate::render::Role;
 
 /// The outcome as JSON with a final newline.
@@ -92,17 +91,13 @@ fn row(node: &BuiltNode) -> [String; 7] {
             format!("{age}, until {}", utc(token.expires_unix_seconds))
         },
     );
-    let form = match entry.encoding {
-        Encoding::Plain => "plain text",
-        Encoding::MimeGzip => "gzip in MIME",
-    };
     [
         node.name.clone(),
         node.role.as_str().to_owned(),
         node.provider.clone().unwrap_or_else(|| "at home".to_owned()),
         grouped(entry.counted),
         entry.limit.map_or_else(|| "no limit".to_owned(), grouped),
-        form.to_owned(),
+        entry.encoding.in_words().to_owned(),
         token,
     ]
 }
