@@ -31,3 +31,7 @@ bench:
 # The documentation of the library.
 doc:
     cargo doc --no-deps --open
+
+# Writes the examples' golden trees anew, to be reviewed with git diff.
+golden:
+    env UPDATE_GOLDEN=1 cargo test --test golden

@@ -36,7 +36,15 @@ fn refuses_a_folder_that_holds_files_of_somebody_else() {
     );
     assert_eq!(bench.list("out"), before);
 
+    bench.write("out/.gitignore", "notes\n");
+    std::fs::set_permissions(bench.path("out"), std::fs::Permissions::from_mode(0o755)).expect("its mode");
     bench.build(&["--force"]).expect_success();
+    // From now on it is this fleet's, and still not closed to whoever uses the other files.
+    bench.build(&[]).expect_success();
+    let mode =
+        |name: &str| std::fs::metadata(bench.path(name)).expect("it exists").permissions().mode() & 0o777;
+    assert_eq!((mode("out"), mode("out/fra1"), mode("out/index.html")), (0o755, 0o700, 0o600));
+    assert_eq!(bench.read("out/.gitignore"), "notes\n");
     assert_eq!(bench.read("out/notes"), "mine");
     assert!(bench.path("out/fra1/user-data").exists());
     assert_eq!(bench.read("out/.meshboot-fleet"), "hearth\n");

@@ -34,6 +34,9 @@ const GITIGNORE: &str = ".gitignore";
 /// Names a node's folder as ours, and says what it holds.
 const MANIFEST: &str = "manifest.json";
 
+/// What lies in an output folder beside the nodes.
+const OURS: [&str; 5] = [MARKER, GITIGNORE, "SHA256SUMS", "dns.zone", "index.html"];
+
 /// Foreign files that a refusal names.
 const NAMED_FILES: usize = 3;
 
@@ -41,22 +44,10 @@ const NAMED_FILES: usize = 3;
 #[derive(Debug)]
 pub(super) struct OutFolder {
     path: Utf8PathBuf,
-    found: Found,
+    /// Files that are not ours lie there too.
+    shared: bool,
     /// Nodes of this or another fleet whose artefacts lie there, with the fleet that they name.
     nodes: BTreeMap<String, String>,
-}
-
-/// Whose folder it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
-    /// Nobody's: it does not exist or is empty.
-    Nothing,
-    /// This fleet's.
-    Ours,
-    /// Another fleet's, taken over with `--force`.
-    OtherFleet,
-    /// Somebody's, taken over with `--force`.
-    Foreign,
 }
 
 /// What a build did to the folder.
@@ -79,7 +70,7 @@ impl OutFolder {
     pub(super) fn examine(path: &Utf8Path, fleet: &Fleet, force: bool) -> Result<Self, Refusal> {
         let reading =
             |error: &io::Error| Refusal::input(format!("reading the output folder `{path}`: {error}"));
-        let mut folder = Self { path: path.to_owned(), found: Found::Nothing, nodes: BTreeMap::new() };
+        let mut folder = Self { path: path.to_owned(), shared: false, nodes: BTreeMap::new() };
         let entries = match path.read_dir_utf8() {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(folder),
@@ -99,14 +90,15 @@ impl OutFolder {
                 names.insert(entry.file_name().to_owned());
             }
         }
-        folder.found = match fs::read_to_string(path.join(MARKER)) {
-            Ok(marker) if marker.trim_end() == fleet.name.as_str() => Found::Ours,
-            Ok(_) if force => Found::OtherFleet,
-            Ok(marker) => return Err(other_fleet(path, marker.trim_end())),
-            Err(_) if names.is_empty() => Found::Nothing,
-            Err(_) if force => Found::Foreign,
-            Err(_) => return Err(foreign(path, &names)),
-        };
+        match fs::read_to_string(path.join(MARKER)) {
+            Ok(marker) if marker.trim_end() != fleet.name.as_str() && !force => {
+                return Err(other_fleet(path, marker.trim_end()));
+            }
+            Err(_) if !names.is_empty() && !force => return Err(foreign(path, &names)),
+            _ => {}
+        }
+        folder.shared =
+            names.iter().any(|name| !OURS.contains(&name.as_str()) && !folder.nodes.contains_key(name));
         Ok(folder)
     }
 
@@ -141,8 +133,9 @@ impl OutFolder {
 
     /// Makes the folder or closes it to others; removes what a killed build left behind. Says whether it is new.
     fn prepare(&self) -> Result<bool, Refusal> {
-        // A folder that was somebody else's keeps its mode: closing `/srv` would not be taken well.
-        let new = self.found != Found::Foreign && create_private_dir(&self.path)?;
+        // A folder that holds other files keeps its mode: closing `/srv` would not be taken well. What is secret is in
+        // folders and files that are closed themselves.
+        let new = !self.shared && create_private_dir(&self.path)?;
         let entries = self.path.read_dir_utf8().into_iter().flatten().flatten();
         for left in entries.filter(|entry| entry.file_name().starts_with(TEMPORARY_PREFIX)) {
             let removed = if left.path().is_dir() {
@@ -257,7 +250,8 @@ impl OutFolder {
             lines.extend([sum.as_str(), "  ", path.as_str(), "\n"]);
         }
         let mut others = vec![("SHA256SUMS", lines), (MARKER, format!("{}\n", order.fleet.name))];
-        if self.found != Found::Foreign || fs::symlink_metadata(self.path.join(GITIGNORE)).is_err() {
+        // One that stands there may be somebody's.
+        if fs::symlink_metadata(self.path.join(GITIGNORE)).is_err() {
             others.push((GITIGNORE, "*\n".to_owned()));
         }
         for (name, text) in others {
