@@ -6,6 +6,7 @@
 mod build;
 mod check;
 mod failure;
+mod init;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,8 @@ enum Command {
     Build(build::Arguments),
     /// Report every finding of a fleet file; writes nothing
     Check(check::Arguments),
+    /// Write a commented fleet file from a few questions, or from flags without questions
+    Init(init::Arguments),
 }
 
 /// Parses the arguments, runs the command and reports the process's exit code:
@@ -61,5 +64,6 @@ fn dispatch(command: Command, printer: &mut Printer) -> anyhow::Result<Outcome> 
     match command {
         Command::Build(arguments) => command::build::run(&arguments.request(), printer),
         Command::Check(arguments) => command::check::run(&arguments.request(), printer),
+        Command::Init(arguments) => init::run(arguments, printer),
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod check;
+pub mod init;
 
 /// How a command ended that did its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

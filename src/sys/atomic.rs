@@ -116,19 +116,32 @@ pub fn write(path: &Utf8Path, contents: &[u8], mode: u32) -> Result<(), WriteErr
     if is_secret {
         refuse_link(path)?;
     }
-    let folder = folder_of(path);
+    let file = beside(path, contents, mode)?;
+    file.persist(path).map_err(|refused| WriteError::io("writing", path, refused.error))?;
+    sync_folder(&folder_of(path))
+}
+
+/// Writes a file that is not there yet, like [`write`]; what stands at `path` already is never replaced
+/// ([`io::ErrorKind::AlreadyExists`]).
+pub fn create(path: &Utf8Path, contents: &[u8], mode: u32) -> Result<(), WriteError> {
+    let file = beside(path, contents, mode)?;
+    file.persist_noclobber(path).map_err(|refused| WriteError::io("writing", path, refused.error))?;
+    sync_folder(&folder_of(path))
+}
+
+/// A synced temporary file with the content, in the folder where it is to stand.
+fn beside(path: &Utf8Path, contents: &[u8], mode: u32) -> Result<tempfile::NamedTempFile, WriteError> {
     let writing = |source| WriteError::io("writing", path, source);
     // Created 0600, opened up only once the content is there: the umask plays no part.
     let mut file = tempfile::Builder::new()
         .prefix(TEMPORARY_PREFIX)
         .permissions(Permissions::from_mode(0o600))
-        .tempfile_in(&folder)
+        .tempfile_in(folder_of(path))
         .map_err(writing)?;
     file.write_all(contents).map_err(writing)?;
     file.as_file().set_permissions(Permissions::from_mode(mode)).map_err(writing)?;
     file.as_file().sync_all().map_err(writing)?;
-    file.persist(path).map_err(|refused| writing(refused.error))?;
-    sync_folder(&folder)
+    Ok(file)
 }
 
 /// Makes sure that `path` is a real folder that only its owner may enter (0700), and makes it, and its parents, where

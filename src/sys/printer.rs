@@ -49,6 +49,11 @@ impl Printer {
         let _ = self.err.write(&format!("{line}\n"));
     }
 
+    /// Writes a question to stderr and leaves the cursor behind it.
+    pub fn ask(&mut self, question: &str) {
+        let _ = self.err.write(question);
+    }
+
     /// Whether stdout takes colour.
     #[must_use]
     pub fn colours_data(&self) -> bool {

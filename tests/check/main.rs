@@ -7,6 +7,7 @@ mod cases;
 mod command;
 mod fixtures;
 mod fuzz;
+mod init;
 mod written;
 
 use std::path::{Path, PathBuf};
