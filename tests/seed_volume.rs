@@ -177,7 +177,8 @@ fn linux_mounts_it_by_each_of_its_trees() {
         "con=null",
         "con0=null,fd:1",
     ];
-    let mut arguments = vec![volume.as_str(), init.as_str()];
+    let folder = format!("uml_dir={}/", text(seed.folder.path()));
+    let mut arguments = vec![volume.as_str(), init.as_str(), folder.as_str()];
     arguments.extend(quiet);
     let output = run("linux.uml", &arguments);
     let said = said(&output).replace('\r', "");

@@ -1,7 +1,7 @@
 //! The command line: clap structs, one file per command; what was typed becomes a request for `command`.
 //!
-//! Not here: the work. To add a command: a file with its arguments and `fn request`, a variant of [`Command`], and
-//! an arm in [`dispatch`].
+//! Not here: the work. To add a command: a file with its arguments and `fn request`, a variant of `Command`, and
+//! an arm in `dispatch`.
 
 mod build;
 mod check;
