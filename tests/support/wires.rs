@@ -144,8 +144,16 @@ impl Wires {
         self.forward_ports("");
     }
 
+    /// A router that sends all that arrives at WAN 1 to the home, whatever the port.
+    pub(crate) fn expose_home(&self) {
+        load(
+            &self.router,
+            &format!("add rule ip router inbound iifname wan1 meta l4proto tcp dnat to {HOME}"),
+        );
+    }
+
     /// Sets what the router does with connections. `further` are rules of the chain that sees packets last.
-    pub(crate) fn forward_ports(&self, further: &str) {
+    fn forward_ports(&self, further: &str) {
         let rules = format!(
             "table ip router\ndelete table ip router\ntable ip router {{
                 chain remember {{
