@@ -21,8 +21,8 @@ pub fn pack(files: &NodeFiles, manifest: &Manifest) -> io::Result<Vec<u8>> {
         let path = format!("rootfs/{}", file.path.as_str().trim_start_matches('/'));
         append(&mut archive, &path, file.mode, &file.contents, manifest.build_time)?;
     }
-    // Nothing limits a bundle's size, and compressing is most of a build's work: level 6 would take four times as long
-    // to make it a fifth smaller.
+    // Nothing limits a bundle's size, and compressing is most of a build's work: level 6 would take three times as long
+    // to make it a quarter smaller.
     gzip(&archive.into_inner()?, Compression::fast())
 }
 

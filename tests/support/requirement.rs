@@ -29,6 +29,11 @@ pub(crate) fn root_and(programs: &[&str]) -> bool {
         skip("needs root (hint: ./test.sh uses sudo)");
         return false;
     }
+    self::programs(programs)
+}
+
+/// Whether these programs exist; skips otherwise.
+pub(crate) fn programs(programs: &[&str]) -> bool {
     let path = std::env::var("PATH").unwrap_or_default();
     let found = |program: &str| {
         path.split(':').chain(["/usr/sbin", "/sbin"]).any(|dir| Path::new(dir).join(program).exists())
