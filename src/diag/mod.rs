@@ -12,6 +12,7 @@ mod snippet;
 mod text;
 
 pub use finding::{Findings, Problem, Reported, Severity, Span, Spanned};
+pub(crate) use quote::is_plain;
 pub use quote::{escape, quote};
 pub use refusal::{Refusal, RefusalKind};
 pub use report::{Finding, Place, Report};

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 const LONGEST: usize = 64;
 
 /// Whether a terminal shows the character as it is.
-pub(super) fn is_plain(character: char) -> bool {
+pub(crate) fn is_plain(character: char) -> bool {
     !character.is_control()
         && !matches!(character,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

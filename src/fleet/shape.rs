@@ -175,7 +175,7 @@ fn text(node: &Node, key: &str, findings: &mut Findings) -> Given<Spanned<String
     }
     // A block scalar (`|`) ends in a line break that nobody meant.
     let trimmed = text.trim();
-    if let Some(character) = trimmed.chars().find(|character| character.is_control()) {
+    if let Some(character) = trimmed.chars().find(|&character| is_hidden(character)) {
         // A pasted private key has line breaks: its own rule says more, and hides it.
         if !trimmed.contains("PRIVATE KEY") {
             let character = crate::diag::escape(&character.to_string());
@@ -185,6 +185,15 @@ fn text(node: &Node, key: &str, findings: &mut Findings) -> Given<Spanned<String
         }
     }
     Ok(Spanned { value: trimmed.to_owned(), span: node.span })
+}
+
+/// Whether a character steers what shows or reads the text instead of being a part of it: controls, separators of lines
+/// and paragraphs (YAML 1.1 and Python break lines there), reordering, and what is no character at all. Joiners stay,
+/// as names in some scripts need them.
+fn is_hidden(character: char) -> bool {
+    let is_joiner = matches!(character, '\u{200c}' | '\u{200d}');
+    let is_none = u32::from(character) & 0xfffe == 0xfffe;
+    is_none || !(is_joiner || crate::diag::is_plain(character))
 }
 
 fn integer(node: &Node, key: &str, findings: &mut Findings) -> Given<Spanned<i64>> {

@@ -73,6 +73,25 @@ fn line_ends_and_byte_order_marks_do_not_matter() {
 }
 
 #[test]
+fn characters_that_nobody_sees() {
+    for (character, rules) in [
+        ("\\u2028", &["control-character"][..]),
+        ("\\u0085", &["control-character"]),
+        ("\\u202e", &["control-character"]),
+        ("\\ufeff", &["control-character"]),
+        ("\\uffff", &["control-character"]),
+        ("\\n", &["control-character"]),
+        ("\\u200d", &[]),
+        ("\\u00fc", &[]),
+        ("\\U0001f600", &[]),
+    ] {
+        const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJXNyV4Y2D10ugXcTXxqoI4oqm4nNd0rO8PPqHgdNFon";
+        let to = format!("\"{KEY} a{character}b\"");
+        assert_eq!(changed(&format!("{KEY} me@hearth"), &to), rules, "{character}");
+    }
+}
+
+#[test]
 fn wrong_types() {
     table(&[
         ("port: 4781", "port: \"4781\"", &["wrong-type"]),
