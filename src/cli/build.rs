@@ -11,13 +11,13 @@ use crate::command::build::Request;
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The fleet file; keys and tokens are kept beside it in `.meshboot`
-    #[arg(value_name = "FLEET")]
+    #[arg(value_name = "FLEET", value_parser = super::path)]
     fleet: Utf8PathBuf,
     /// Build this node only; may be given more than once
     #[arg(long, value_name = "NAME")]
     node: Vec<String>,
     /// Folder to write
-    #[arg(long, value_name = "DIR", default_value = "out")]
+    #[arg(long, value_name = "DIR", default_value = "out", value_parser = super::path)]
     out: Utf8PathBuf,
     /// Take over a folder that holds another fleet's output or other files
     #[arg(long)]

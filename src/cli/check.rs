@@ -8,8 +8,8 @@ use crate::command::check::Request;
 /// What was typed after `check`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The fleet file
-    #[arg(value_name = "FLEET")]
+    /// The fleet file; `-` for standard input
+    #[arg(value_name = "FLEET", value_parser = super::path)]
     fleet: Utf8PathBuf,
     /// Let warnings fail too
     #[arg(long)]

@@ -18,7 +18,7 @@ use crate::sys::printer::Printer;
 )]
 pub(super) struct Arguments {
     /// The file to write; `-` for stdout
-    #[arg(value_name = "FILE", default_value = "fleet.yaml")]
+    #[arg(value_name = "FILE", default_value = "fleet.yaml", value_parser = super::path)]
     file: Utf8PathBuf,
     /// Replace the file if it is there
     #[arg(long)]

@@ -10,6 +10,7 @@ mod init;
 
 use std::process::ExitCode;
 
+use camino::Utf8PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::command::{self, Outcome};
@@ -38,6 +39,11 @@ enum Command {
     Check(check::Arguments),
     /// Write a commented fleet file from a few questions, or from flags without questions
     Init(init::Arguments),
+}
+
+/// A path as an argument: an empty one, as an unset variable gives, is a mistake in the call.
+fn path(text: &str) -> Result<Utf8PathBuf, &'static str> {
+    if text.is_empty() { Err("a path is not empty") } else { Ok(text.into()) }
 }
 
 /// Parses the arguments, runs the command and reports the process's exit code:

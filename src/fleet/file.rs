@@ -1,7 +1,7 @@
-//! Reading a fleet file: bounded, and with an error for everything that a path can be.
+//! Reading a fleet file: bounded, and with an error for everything that a path can be. `-` is standard input.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::io::{self, ErrorKind, Read};
 
 use camino::Utf8Path;
 
@@ -31,6 +31,9 @@ pub fn load(path: &Utf8Path) -> Result<Parsed, LoadError> {
 }
 
 fn read(path: &Utf8Path) -> Result<Vec<u8>, LoadError> {
+    if path == "-" {
+        return read_bounded(path, io::stdin().lock());
+    }
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
     if metadata.is_dir() {
@@ -38,13 +41,16 @@ fn read(path: &Utf8Path) -> Result<Vec<u8>, LoadError> {
         let refusal = Refusal::input(format!("reading `{path}`: it is a folder"));
         return Err(refusal.hint(format!("name the file in it, as in `{inside}`")).into());
     }
-    let limit = LARGEST as u64;
-    if metadata.len() > limit {
+    if metadata.len() > LARGEST as u64 {
         return Err(too_large_report(path, metadata.len()).into());
     }
+    read_bounded(path, file)
+}
+
+fn read_bounded(path: &Utf8Path, file: impl Read) -> Result<Vec<u8>, LoadError> {
     let mut bytes = Vec::new();
     // A pipe or a file that grows has no length beforehand: one byte more than allowed tells.
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    file.take(LARGEST as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
     if bytes.len() > LARGEST {
         return Err(too_large_report(path, bytes.len() as u64).into());
     }

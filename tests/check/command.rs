@@ -181,3 +181,22 @@ fn check_writes_nothing() {
         assert_eq!(fs::read_to_string(&file).expect("the file"), text);
     }
 }
+
+#[test]
+fn reads_a_fleet_from_standard_input() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("fleet.yaml");
+    for (text, code) in [(GOOD.to_owned(), 0), (GOOD.replace("listen: 25565", "listen: 0"), 1)] {
+        fs::write(&file, text).expect("a file");
+        let stdin = Stdio::from(File::open(&file).expect("a file"));
+        let said = if code == 0 { "-: no findings" } else { "-: 1 error" };
+        meshboot(&["check", "-"]).stdin(stdin).assert().code(code).stderr(predicate::str::contains(said));
+    }
+}
+
+#[test]
+fn an_empty_path_is_a_mistake_in_the_call() {
+    for arguments in [&["check", ""][..], &["build", ""], &["build", "x.yaml", "--out", ""], &["init", ""]] {
+        meshboot(arguments).assert().code(2).stderr(predicate::str::contains("a path is not empty"));
+    }
+}
