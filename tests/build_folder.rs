@@ -244,3 +244,58 @@ fn a_folder_that_cannot_be_written_is_named() {
     let Some(outcome) = build_on(&bench, "-o size=1m", script) else { return };
     refused(&outcome, &["`/mnt/out`"]);
 }
+
+#[test]
+fn builds_at_the_same_time_know_each_others_nodes() {
+    let bench = Bench::new();
+    std::thread::scope(|scope| {
+        for node in ["hearth", "fra1", "any1", "old1"] {
+            let bench = &bench;
+            scope.spawn(move || bench.build(&["--node", node]).expect_success());
+        }
+    });
+    let sums = bench.read("out/SHA256SUMS");
+    for node in ["hearth", "fra1", "any1", "old1"] {
+        assert!(sums.contains(&format!("  {node}/user-data\n")), "`{node}` in {sums}");
+    }
+}
+
+#[test]
+fn says_once_where_new_keys_lie() {
+    let bench = Bench::new();
+    let first = bench.build(&[]);
+    assert!(first.stderr.contains("the fleet's keys were made, in `"), "{first}");
+    let second = bench.build(&[]);
+    assert!(!second.stderr.contains("keys were made"), "{second}");
+}
+
+#[test]
+fn a_fleet_beside_which_no_key_can_lie_is_refused() {
+    let bench = Bench::new();
+    for fleet in ["-", "/dev/null"] {
+        let out = bench.path("out");
+        let outcome = run(&[MESHBOOT, "build", fleet, "--out", text(&out)], LIMIT);
+        refused(&outcome, &["is not a file", "beside its file", "`fleet.yaml`"]);
+        assert!(!out.exists());
+    }
+    if !requirement::root_and(&["setpriv"]) {
+        return;
+    }
+    let fleet = bench.path("fleet.yaml");
+    // The program itself may lie where only its builder may look.
+    let program = bench.path("meshboot");
+    std::fs::copy(MESHBOOT, &program).expect("a copy");
+    let folder = bench.path("");
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    let argv = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        text(&program),
+        "build",
+        text(&fleet),
+    ];
+    refused(&run(&argv, LIMIT), &[".meshboot`", "keys are kept beside its file"]);
+    assert!(!bench.path(".meshboot").exists());
+}

@@ -33,6 +33,7 @@ const FILE_MODE: u32 = 0o600;
 #[derive(Debug)]
 pub(super) struct StateFolder {
     path: Utf8PathBuf,
+    is_new: bool,
     _lock: File,
 }
 
@@ -48,13 +49,11 @@ impl StateFolder {
         fresh: impl FnOnce() -> Result<Vec<FreshFile>, StateError>,
     ) -> Result<Self, StateError> {
         let parent = if fleet_folder.as_str().is_empty() { Utf8Path::new(".") } else { fleet_folder };
-        let path = parent.join(NAME);
-        if is_absent(&path)? {
-            make(parent, &path, &fresh()?)?;
-        }
+        let path = if parent == "." { Utf8PathBuf::from(NAME) } else { parent.join(NAME) };
+        let is_new = is_absent(&path)? && make(parent, &path, &fresh()?)?;
         check_folder(&path)?;
         let lock = take_lock(&path, wait)?;
-        let folder = Self { path, _lock: lock };
+        let folder = Self { path, is_new, _lock: lock };
         folder.tidy()?;
         Ok(folder)
     }
@@ -62,6 +61,11 @@ impl StateFolder {
     /// Path of the folder, or of a file in it.
     pub(super) fn path_of(&self, name: &str) -> Utf8PathBuf {
         self.path.join(name)
+    }
+
+    /// Whether opening it made it.
+    pub(super) fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// The folder.
@@ -118,8 +122,9 @@ fn is_absent(path: &Utf8Path) -> Result<bool, StateError> {
     }
 }
 
-/// Makes the folder with its files in one step. If another build made it meanwhile, that one stands.
-fn make(parent: &Utf8Path, path: &Utf8Path, files: &[FreshFile]) -> Result<(), StateError> {
+/// Makes the folder with its files in one step. If another build made it meanwhile, that one stands, and this says
+/// `false`.
+fn make(parent: &Utf8Path, path: &Utf8Path, files: &[FreshFile]) -> Result<bool, StateError> {
     let making = |source| WriteError::io("making the folder", path, source);
     let staging = tempfile::Builder::new()
         .prefix(TEMPORARY_PREFIX)
@@ -137,12 +142,13 @@ fn make(parent: &Utf8Path, path: &Utf8Path, files: &[FreshFile]) -> Result<(), S
     match fs::rename(inside, path) {
         Ok(()) => {
             let _now_elsewhere = staging.keep();
-            Ok(atomic::sync_folder(parent)?)
+            atomic::sync_folder(parent)?;
+            Ok(true)
         }
         Err(error)
             if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) =>
         {
-            Ok(())
+            Ok(false)
         }
         Err(error) => Err(making(error).into()),
     }

@@ -135,6 +135,18 @@ impl State {
         })
     }
 
+    /// Whether this state was made just now, with new keys.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.folder.is_new()
+    }
+
+    /// The folder that holds the state.
+    #[must_use]
+    pub fn folder(&self) -> &Utf8Path {
+        self.folder.path()
+    }
+
     /// The public facts. Take them after the last token: making one moves the build time.
     pub fn build_facts_parts(&self) -> Result<FactParts, StateError> {
         let home = self.home_key.public();

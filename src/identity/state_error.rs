@@ -150,6 +150,12 @@ impl StateError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Write(WriteError::Io { path, source, .. })
+                if path.file_name() == Some(".meshboot") && cannot_write(source) =>
+            {
+                "a fleet's keys are kept beside its file: put the file into a folder that you may write in"
+                    .to_owned()
+            }
             Self::Write(error) => return error.hint(),
             Self::Read { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
                 format!("run this as the user who owns `{path}`")
@@ -190,6 +196,11 @@ impl From<StateError> for Refusal {
     fn from(error: StateError) -> Self {
         Self::from_error(&error, error.hint())
     }
+}
+
+/// Whether the folder is the wrong one, not the moment.
+fn cannot_write(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// The remedy for what is lost or damaged.

@@ -61,6 +61,8 @@ pub struct Built {
     pub missing: Vec<String>,
     /// Nodes that left the fleet, and whose artefacts were removed.
     pub removed: Vec<String>,
+    /// The folder of the fleet's keys, if this build made them.
+    pub new_keys: Option<Utf8PathBuf>,
     /// Names of ingress nodes whose address the file does not give: the home does not let them in yet.
     pub without_address: Vec<String>,
 }
@@ -93,6 +95,7 @@ pub struct BuiltToken {
 
 /// Builds a fleet from its file: the nodes go to stdout, talk to stderr.
 pub fn run(request: &Request, printer: &mut Printer) -> Result<Outcome> {
+    refuse_what_is_no_file(&request.fleet_file)?;
     let Parsed { fleet, warnings } = fleet::load(&request.fleet_file)?;
     if !warnings.is_empty() {
         printer.talk(warnings.to_text(printer.colours_talk()).trim_end());
@@ -109,13 +112,31 @@ pub fn run(request: &Request, printer: &mut Printer) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// Refuses a fleet that has no place beside which its keys can be kept: standard input, a pipe, a device.
+fn refuse_what_is_no_file(fleet_file: &Utf8Path) -> Result<(), Refusal> {
+    let is_something_else = |found: std::fs::Metadata| !found.is_file() && !found.is_dir();
+    if fleet_file == "-" || fleet_file.metadata().is_ok_and(is_something_else) {
+        return Err(Refusal::input(format!(
+            "`{fleet_file}` is not a file, and a fleet's keys are kept beside its file"
+        ))
+        .hint("save it as `fleet.yaml` in a folder of its own, and build that"));
+    }
+    Ok(())
+}
+
 /// Builds a fleet whose identity lies in `fleet_folder`; `request.fleet_file` is not read.
 pub fn build(fleet: &Fleet, fleet_folder: &Utf8Path, request: &Request) -> Result<Built> {
     let chosen = nodes::choose(fleet, request)?;
-    let out = folder::OutFolder::examine(&request.out, fleet, request.force)?;
-    out.refuse_foreign(chosen.iter().map(Chosen::name))?;
-
+    let look = || {
+        let out = folder::OutFolder::examine(&request.out, fleet, request.force)?;
+        out.refuse_foreign(chosen.iter().map(Chosen::name))?;
+        Ok::<_, Refusal>(out)
+    };
+    // What is refused makes no keys.
+    look()?;
     let mut state = State::open(fleet_folder, fleet.name.as_str(), request.now).map_err(Refusal::from)?;
+    // Once more, now that the state's lock keeps other builds out: one may have written there meanwhile.
+    let out = look()?;
     let tokens = nodes::tokens(&mut state, &chosen, &request.renew)?;
     let parts = state.build_facts_parts().map_err(Refusal::from)?;
     state.save().map_err(Refusal::from)?;
@@ -136,6 +157,7 @@ pub fn build(fleet: &Fleet, fleet_folder: &Utf8Path, request: &Request) -> Resul
         kept,
         missing,
         removed,
+        new_keys: state.is_new().then(|| state.folder().to_owned()),
         without_address: without_address.map(|node| node.name.to_string()).collect(),
     })
 }

@@ -52,6 +52,7 @@ pub(super) fn json(built: &Built) -> Result<String> {
         "kept": built.kept,
         "missing": built.missing,
         "removed": built.removed,
+        "new-keys": built.new_keys,
         "without-address": built.without_address,
     });
     Ok(format!("{value:#}\n"))
@@ -129,6 +130,12 @@ pub(super) fn talk(built: &Built, colour: bool) -> Vec<String> {
 
 fn notes(built: &Built) -> Vec<String> {
     let mut notes = Vec::new();
+    if let Some(folder) = &built.new_keys {
+        notes.push(format!(
+            "the fleet's keys were made, in `{folder}`: keep a copy in a safe place, as without them every node has to be \
+             set up anew"
+        ));
+    }
     let home = built.nodes.iter().find(|node| node.user_data.holds_mesh_key);
     if let Some(home) = home {
         let folder = built.out.join(&home.name);
