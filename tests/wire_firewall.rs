@@ -32,16 +32,16 @@ fn and(further: &[(u16, Answer)]) -> BTreeMap<u16, Answer> {
 
 #[test]
 fn open_ports_are_exactly_those_intended() {
-    scan_everything((1..=8192).chain([25565, 32768, u16::MAX]).collect());
+    scan_everything(&(1..=8192).chain([25565, 32768, u16::MAX]).collect::<Vec<u16>>());
 }
 
 #[test]
 #[ignore = "a soak: all 65,535 ports, from everywhere"]
 fn open_ports_of_all_are_exactly_those_intended() {
-    scan_everything((1..=u16::MAX).collect());
+    scan_everything(&(1..=u16::MAX).collect::<Vec<u16>>());
 }
 
-fn scan_everything(ports: Vec<u16>) {
+fn scan_everything(ports: &[u16]) {
     let Some(mut lab) = Lab::new(FLEET) else { return };
     lab.start_firewalls();
     lab.start_relays();
@@ -212,9 +212,9 @@ fn lets_control_messages_through() {
 fn upload(lab: &Lab, family: usize) -> std::io::Result<()> {
     let mut stream = connect(&lab.wires.visitor, &Lab::ingress_address(family, 25565))?;
     let mut writing = stream.try_clone()?;
-    let writer = std::thread::spawn(move || writing.write_all(&[7; 300_000]));
+    let writer = std::thread::spawn(move || writing.write_all(&vec![7; 300_000]));
     let mut left = 300_000;
-    let mut buffer = [0; 65536];
+    let mut buffer = [0; 16384];
     while left > 0 {
         let length = stream.read(&mut buffer)?;
         if length == 0 {
