@@ -10,6 +10,7 @@ pub(crate) mod checks;
 pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod dns;
+pub(crate) mod fleets;
 pub(crate) mod generate;
 pub(crate) mod http2;
 pub(crate) mod internet;

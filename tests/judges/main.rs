@@ -1,10 +1,72 @@
 //! Debian 13's own programs judge what `build` writes.
 //!
-//! Not here: whether a node boots (`first_boot`). To add a judge: a test below, over every node of every fleet.
+//! Every node of every fleet of `support::fleets` stands before: cloud-init (`cloud`), haproxy, nft, yggdrasil, sshd and
+//! the others that read its files (`configuration`), and the checkers of its scripts and units (`programs`). Here: that
+//! the judges are the right ones, and do refuse. Not here: whether a node boots (`first_boot`). To add a judge: a test
+//! in one of these rooms, over [`distinct`] nodes.
 
+#[path = "../support/mod.rs"]
 mod support;
 
+mod cloud;
+mod configuration;
+mod programs;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use support::built::Built;
 use support::judge::Judge;
+
+/// One node of one fleet.
+struct Node<'a> {
+    /// Fleet and node, for messages.
+    label: String,
+    built: &'a Built,
+    name: String,
+}
+
+impl Node<'_> {
+    /// A root with the node's files in it, as first boot finds them.
+    fn stage(&self) -> Judge {
+        let judge = Judge::new().expect("the first judge was not skipped");
+        judge.put_tree(&self.built.rootfs(&self.name));
+        judge
+    }
+}
+
+/// Nodes whose files below `parts` of their root differ from those of every node before: judging the same bytes twice
+/// shows nothing.
+fn distinct<'a>(fleets: &'a [(String, Built)], parts: &[&str]) -> Vec<Node<'a>> {
+    let mut seen = BTreeSet::new();
+    let mut nodes = Vec::new();
+    for (fleet, built) in fleets {
+        for name in built.nodes() {
+            let rootfs = built.rootfs(&name);
+            if seen.insert(parts.iter().map(|part| contents(&rootfs.join(part))).collect::<Vec<_>>()) {
+                nodes.push(Node { label: format!("{fleet}, {name}"), built, name });
+            }
+        }
+    }
+    assert!(nodes.len() > 1, "both roles have these files");
+    nodes
+}
+
+/// Names and bytes of a file, or of all files below a folder; nothing where there is none.
+fn contents(path: &Path) -> Vec<(String, Vec<u8>)> {
+    if path.is_file() {
+        return vec![(path.display().to_string(), std::fs::read(path).expect("a file of ours"))];
+    }
+    let Ok(entries) = std::fs::read_dir(path) else { return Vec::new() };
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    paths.iter().flat_map(|path| contents(path)).map(|(name, bytes)| (relative(&name), bytes)).collect()
+}
+
+/// What follows `rootfs` in a path: two nodes' files are compared, not their places.
+fn relative(path: &str) -> String {
+    path.rsplit("/rootfs/").next().unwrap_or(path).to_owned()
+}
 
 /// The versions that the judgement is about; a Debian update that changes one shows up here first.
 #[test]
