@@ -12,6 +12,7 @@ use std::time::Instant;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use super::support::fleets::run_name;
 use super::support::requirement;
 
 /// A question to a scene: its name, and what answers it.
@@ -64,8 +65,7 @@ pub(crate) fn verdict<S>(scenario: &Scenario<S>, check: &str) -> Result<(), Stri
 }
 
 fn recorded<S>(scenario: &Scenario<S>) -> Record {
-    // Without nextest all tests share this process.
-    let run = std::env::var("NEXTEST_RUN_ID").unwrap_or_else(|_| format!("process-{}", std::process::id()));
+    let run = run_name();
     let lock = File::create(folder().join(format!("{}.lock", scenario.name))).expect("a lock file");
     flock(&lock, FlockOperation::LockExclusive).expect("locking a file of ours");
     let path = folder().join(format!("{}.json", scenario.name));

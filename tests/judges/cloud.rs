@@ -45,11 +45,17 @@ fn cloud_init_decodes_user_data_to_the_cloud_config() {
     let Some(judge) = Judge::new() else { return };
     let fleets = fleets::all();
     let mut encoded = 0;
-    for node in distinct(&fleets, &["etc", "usr", "var"]) {
+    let nodes = distinct(&fleets, &["etc", "usr", "var"]);
+    for (number, node) in nodes.iter().enumerate() {
         let user_data = node.built.read(&node.name, "user-data");
         encoded += usize::from(!user_data.starts_with(b"#cloud-config"));
-        judge.put("/decode/user-data", 0o600, &user_data);
-        let decoded = judge.run(&["python3", "-c", DECODE]).expect_success();
+        judge.put(&format!("/decode/{number}"), 0o600, &user_data);
+    }
+    assert!(encoded > 0, "no payload was encoded: nothing was decoded");
+    judge.run(&["python3", "-c", DECODE]).expect_success();
+    for (number, node) in nodes.iter().enumerate() {
+        let decoded = judge.read(&format!("/decode/{number}.decoded")).expect("it was decoded");
+        let decoded = String::from_utf8(decoded).expect("text");
         let readable = node.built.text(&node.name, "cloud-config.yaml");
         if node.built.text(&node.name, "manifest.json").contains("\"ingress\"") {
             assert_eq!(decoded, readable, "{}", node.label);
@@ -58,20 +64,20 @@ fn cloud_init_decodes_user_data_to_the_cloud_config() {
             assert!(decoded.contains("/etc/meshboot/mesh-key.pem"), "{}", node.label);
         }
     }
-    assert!(encoded > 0, "no payload was encoded: nothing was decoded");
 }
 
 /// cloud-init's own way from a field's bytes to its parts, `user_data.py`; exactly one part comes out.
 const DECODE: &str = r#"
-import sys
+import os
 from cloudinit.helpers import Paths
 from cloudinit.user_data import UserDataProcessor
-raw = open("/decode/user-data", "rb").read()
-message = UserDataProcessor(Paths({})).process(raw)
-parts = [part for part in message.walk() if not part.is_multipart()]
-assert len(parts) == 1, parts
-assert parts[0].get_content_type() == "text/cloud-config", parts[0].get_content_type()
-sys.stdout.write(parts[0].get_payload(decode=True).decode())
+for name in os.listdir("/decode"):
+    raw = open(f"/decode/{name}", "rb").read()
+    message = UserDataProcessor(Paths({})).process(raw)
+    parts = [part for part in message.walk() if not part.is_multipart()]
+    assert len(parts) == 1, (name, parts)
+    assert parts[0].get_content_type() == "text/cloud-config", (name, parts[0].get_content_type())
+    open(f"/decode/{name}.decoded", "wb").write(parts[0].get_payload(decode=True))
 "#;
 
 #[test]

@@ -8,22 +8,40 @@ use std::time::Duration;
 use super::command::run;
 use super::scratch::Folder;
 
-/// What `build` wrote for one fleet; gone when dropped.
+/// What `build` wrote for one fleet.
 #[derive(Debug)]
 pub(crate) struct Built {
-    folder: Folder,
+    out: PathBuf,
+    /// Takes the output away when dropped; without one it belongs to the test run.
+    folder: Option<Folder>,
 }
 
 impl Built {
-    /// Builds the fleet that `text` describes.
+    /// Builds the fleet that `text` describes; gone when dropped.
     pub(crate) fn new(text: &str) -> Self {
         let folder = Folder::new();
-        let fleet = folder.path().join("fleet.yaml");
-        std::fs::write(&fleet, text).expect("writing a fleet");
-        let (fleet, out) = (fleet.display().to_string(), folder.path().join("out").display().to_string());
-        let argv = [env!("CARGO_BIN_EXE_meshboot"), "build", &fleet, "--out", &out];
-        run(&argv, Duration::from_mins(1)).expect_success();
-        Self { folder }
+        let mut built = Self::inside(folder.path(), text);
+        built.folder = Some(folder);
+        built
+    }
+
+    /// Builds the fleet that `text` describes inside `folder`, which stays; what is there already is used as it is.
+    pub(crate) fn inside(folder: &Path, text: &str) -> Self {
+        let out = folder.join("out");
+        if !out.join("SHA256SUMS").exists() {
+            std::fs::create_dir_all(folder).expect("making a folder");
+            let fleet = folder.join("fleet.yaml");
+            std::fs::write(&fleet, text).expect("writing a fleet");
+            let argv = [
+                env!("CARGO_BIN_EXE_meshboot"),
+                "build",
+                &fleet.display().to_string(),
+                "--out",
+                &out.display().to_string(),
+            ];
+            run(&argv, Duration::from_mins(1)).expect_success();
+        }
+        Self { out, folder: None }
     }
 
     /// Builds one of `examples/`.
@@ -32,8 +50,8 @@ impl Built {
     }
 
     /// What it wrote.
-    pub(crate) fn out(&self) -> PathBuf {
-        self.folder.path().join("out")
+    pub(crate) fn out(&self) -> &Path {
+        &self.out
     }
 
     /// A file of a node, as in `user-data`.

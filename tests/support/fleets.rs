@@ -2,18 +2,35 @@
 //!
 //! To add a fleet: a line in [`generated`]. Not here: fleets of great size (`generate`), fleets that are refused.
 
+use std::fs::File;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
 use super::built::{Built, example_text, examples};
 
-/// Builds them all, by name.
+/// All of them by name, built once in a run of the tests: cargo-nextest gives each test its own process.
 pub(crate) fn all() -> Vec<(String, Built)> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fleets");
+    std::fs::create_dir_all(&folder).expect("a folder in the build folder");
+    let lock = File::create(folder.join("lock")).expect("a lock file");
+    flock(&lock, FlockOperation::LockExclusive).expect("locking a file of ours");
+    let run = folder.join(run_name());
+    if !run.exists() {
+        for entry in
+            std::fs::read_dir(&folder).expect("our folder").flatten().filter(|entry| entry.path().is_dir())
+        {
+            std::fs::remove_dir_all(entry.path()).expect("taking an earlier run's fleets away");
+        }
+    }
     let examples = examples().into_iter().map(|name| (name.clone(), example_text(&name)));
-    examples
-        .chain(generated())
-        .map(|(name, text)| {
-            let built = Built::new(&text);
-            (name, built)
-        })
-        .collect()
+    let texts = examples.chain(generated());
+    texts.map(|(name, text)| (name.clone(), Built::inside(&run.join(name), &text))).collect()
+}
+
+/// Names this run of the tests; without nextest all tests of a program share a process.
+pub(crate) fn run_name() -> String {
+    std::env::var("NEXTEST_RUN_ID").unwrap_or_else(|_| format!("process-{}", std::process::id()))
 }
 
 /// Parts of a fleet file that vary; the rest is the same for all.
