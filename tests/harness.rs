@@ -4,15 +4,18 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use support::internet::{CLOUD_NODE, Internet};
-use support::machine::Machine;
+use support::machine::{Machine, has_ended};
 use support::network::{Namespace, wait_until};
 use support::requirement;
 use support::scan::{Answer, open_ports, scan};
+use support::seed_device::SeedDevice;
 
 const PATIENCE: Duration = Duration::from_millis(700);
 
@@ -20,11 +23,12 @@ fn address(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
-/// Names, mounts and folders of ours that are there now.
-fn left_behind() -> Vec<String> {
-    let mine = format!("{}-", std::process::id());
+/// Names, mounts and folders that a process of this test program has made and that are there now.
+fn left_behind(process: u32) -> Vec<String> {
+    let mine = format!("{process}-");
     let mut names = Vec::new();
-    for (folder, prefix) in [("/run/netns", "meshboot-"), ("/tmp", "meshboot-test-")] {
+    let temporary = std::env::temp_dir();
+    for (folder, prefix) in [(Path::new("/run/netns"), "meshboot-"), (&temporary, "meshboot-test-")] {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         names.extend(
             entries
@@ -37,9 +41,9 @@ fn left_behind() -> Vec<String> {
     names
 }
 
-/// Processes whose command line names this process's folders or namespaces.
-fn processes_of_ours() -> Vec<String> {
-    let mine = format!("-{}-", std::process::id());
+/// Processes whose command line names a folder or a namespace of that process.
+fn processes_of(process: u32) -> Vec<String> {
+    let mine = format!("-{process}-");
     let entries = std::fs::read_dir("/proc").expect("the list of processes").flatten();
     entries
         .filter(|entry| {
@@ -49,6 +53,13 @@ fn processes_of_ours() -> Vec<String> {
         .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
         .filter(|line| line.contains(&mine))
         .collect()
+}
+
+/// The file behind a loop device, if it is in use by a test.
+fn backing_file(device: &Path) -> Option<String> {
+    let name = device.file_name()?.to_str()?;
+    let file = std::fs::read_to_string(format!("/sys/block/{name}/loop/backing_file")).ok()?;
+    file.contains("meshboot-test-").then_some(file)
 }
 
 #[test]
@@ -113,23 +124,69 @@ fn mesh_peer_is_up() {
     assert_eq!(internet.visitor.within(|| scan(address("192.0.2.9"), [443], PATIENCE)).len(), 1);
 }
 
+/// A scene with all that could be left behind: networks, programs, a machine, a block device.
+fn scene(console: &str) -> Option<(Machine, SeedDevice, Internet)> {
+    let mut internet = Internet::new()?;
+    internet.start_services();
+    internet.start_mesh();
+    let seed = SeedDevice::new(&vec![0; 1 << 20]);
+    let console = Path::new(env!("CARGO_TARGET_TMPDIR")).join(console);
+    let mut machine = Machine::new(internet.home_socket(), console);
+    machine.start().expect("the machine starts");
+    Some((machine, seed, internet))
+}
+
 #[test]
 fn nothing_is_left_behind() {
+    let Some(scene) = scene("left-behind.console") else { return };
+    let me = std::process::id();
+    let leader = scene.0.leader().expect("the machine is on");
+    let device = scene.1.device().to_owned();
+    assert!(!left_behind(me).is_empty() && !processes_of(me).is_empty(), "the search finds what is there");
+    assert!(!has_ended(leader) && backing_file(&device).is_some(), "the search finds what is there");
+    drop(scene);
+    assert_eq!(left_behind(me), Vec::<String>::new());
+    assert_eq!(processes_of(me), Vec::<String>::new());
+    assert!(has_ended(leader), "the machine runs on");
+    assert_eq!(backing_file(&device), None);
+}
+
+/// Tells this test, started by itself, to set a scene and to wait for its end.
+const HOLD: &str = "MESHBOOT_TEST_HOLDS_A_SCENE";
+
+/// The processes of a test that is killed die with it; names and files are taken away by the next test.
+#[test]
+#[expect(clippy::print_stdout, reason = "the parent reads it")]
+fn nothing_survives_a_kill() {
+    if std::env::var_os(HOLD).is_some() {
+        let (machine, seed, _internet) = scene("killed.console").expect("the parent was not skipped");
+        println!("\nholding {} {}", machine.leader().expect("it is on"), seed.device().display());
+        std::thread::sleep(Duration::from_mins(2));
+        return;
+    }
     if !requirement::root_and(&["systemd-nspawn"]) {
         return;
     }
-    {
-        let Some(mut internet) = Internet::new() else { return };
-        internet.start_services();
-        internet.start_mesh();
-        let console = Path::new(env!("CARGO_TARGET_TMPDIR")).join("left-behind.console");
-        let mut machine = Machine::new(internet.home_socket(), console);
-        machine.start().expect("the machine starts");
-        assert!(
-            !left_behind().is_empty() && !processes_of_ours().is_empty(),
-            "the search finds what is there"
-        );
-    }
-    assert_eq!(left_behind(), Vec::<String>::new());
-    assert_eq!(processes_of_ours(), Vec::<String>::new());
+    let mut child = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "nothing_survives_a_kill", "--nocapture"])
+        .env(HOLD, "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starting this program");
+    let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let line =
+        lines.map_while(Result::ok).find(|line| line.starts_with("holding ")).expect("it holds a scene");
+    let mut words = line.split_whitespace().skip(1);
+    let leader = words.next().and_then(|word| word.parse().ok()).expect("a process id");
+    let device = PathBuf::from(words.next().expect("a device"));
+    child.kill().expect("killing a child of ours");
+    child.wait().expect("waiting for it");
+    wait_until("the machine's end", Duration::from_secs(5), || has_ended(leader))
+        .expect("it dies with the test");
+    wait_until("the programs' end", Duration::from_secs(5), || processes_of(child.id()).is_empty())
+        .unwrap_or_else(|error| panic!("{error}: {:?}", processes_of(child.id())));
+    assert!(!left_behind(child.id()).is_empty(), "a kill leaves names: nothing was shown");
+    drop((Namespace::new("next"), SeedDevice::new(&vec![0; 1 << 20])));
+    assert_eq!(left_behind(child.id()), Vec::<String>::new());
+    assert_eq!(backing_file(&device), None);
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::judge::{Judge, make_root};
-use super::network::{Background, Namespace, wait_until};
+use super::network::{Background, KEEPER, Namespace, wait_until};
 use super::requirement;
 use super::scratch::Folder;
 
@@ -209,8 +209,14 @@ impl Internet {
         let folder = self.folder.folder(name);
         let namespace = if name == "router" { &self.router } else { &self.core };
         let leases = format!("--dhcp-leasefile={}", folder.join("leases").display());
-        let mut argv =
-            vec!["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts"];
+        let mut argv = KEEPER.to_vec();
+        argv.extend([
+            "dnsmasq",
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--no-resolv",
+            "--no-hosts",
+        ]);
         argv.extend(["--bind-dynamic", "--enable-ra", "--user=root", "--pid-file=", "--log-dhcp", &leases]);
         argv.extend(arguments.iter().map(String::as_str));
         let program = namespace.spawn(&argv, &folder.join("log"));

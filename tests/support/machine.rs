@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use super::command::{Outcome, run};
 use super::judge::make_root;
-use super::network::{Namespace, wait_until};
+use super::network::{Namespace, children, wait_until};
 use super::scratch::{Folder, set_mode};
 
-/// Mounts the machine's root in a namespace of its own and becomes the container's manager. The unified hierarchy is
-/// what Debian 13's systemd wants, also on a host with the old one.
+/// Mounts the machine's root in a namespace of its own and becomes the container's manager, as process 1 of a PID
+/// namespace: nspawn that is killed leaves its container running, but nothing outlives its PID namespace. The unified
+/// hierarchy is what Debian 13's systemd wants, also on a host with the old one.
 const START: &str = r#"
 lower=$1 layer=$2; shift 2
 mount -t overlay overlay -o "lowerdir=$lower,upperdir=$layer/upper,workdir=$layer/work" "$layer/root"
@@ -51,6 +52,7 @@ impl Machine {
             layer.folder(name);
         }
         File::create(&console).unwrap_or_else(|error| panic!("making `{}`: {error}", console.display()));
+        allow_many_systemds();
         Self { manager: None, leader: None, layer, root, network, devices: Vec::new(), console }
     }
 
@@ -80,7 +82,8 @@ impl Machine {
         command
             .args(["--pdeathsig", "KILL", "nsenter"])
             .arg(format!("--net={}", self.network.path().display()));
-        command.args(["unshare", "--mount", "sh", "-euc", START, "start"]);
+        command.args(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+        command.args(["sh", "-euc", START, "start"]);
         command.arg(&self.root).arg(self.layer.path());
         command.args(["--boot", "--register=no", "--keep-unit", "--notify-ready=no", "--console=read-only"]);
         command.args(["--machine=node", "--hostname=localhost", "--resolv-conf=off", "--timezone=off"]);
@@ -145,6 +148,11 @@ impl Machine {
         self.start()
     }
 
+    /// Its process 1, as the host counts.
+    pub(crate) fn leader(&self) -> Option<u32> {
+        self.leader
+    }
+
     /// The network that it is plugged into.
     pub(crate) fn network(&self) -> &Namespace {
         &self.network
@@ -175,23 +183,32 @@ impl Drop for Machine {
             let _ = manager.kill();
             let _ = manager.wait();
         }
-        // The kernel ends what ran inside a moment after its manager; the network and the disk go only then.
+        // The kernel ends what ran inside a moment later; the network and the disk go only then.
         if let Some(leader) = self.leader {
             let _ = wait_until("the machine's end", Duration::from_secs(10), || has_ended(leader));
         }
     }
 }
 
-/// The container's process 1, as the host counts: the manager's child that has become `systemd`.
-fn process_one(manager: u32) -> Option<u32> {
-    let children = std::fs::read_to_string(format!("/proc/{manager}/task/{manager}/children")).ok()?;
-    children.split_whitespace().filter_map(|id| id.parse().ok()).find(|id: &u32| {
+/// Raises the kernel's limit of inotify instances of one user, 128 by default: root's are shared by the systemds of all
+/// containers and of the host, and a machine takes some forty.
+fn allow_many_systemds() {
+    const LIMIT: &str = "/proc/sys/fs/inotify/max_user_instances";
+    let limit = std::fs::read_to_string(LIMIT).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    if limit.is_some_and(|limit| limit < 1024) {
+        std::fs::write(LIMIT, "1024").expect("root may set a kernel limit");
+    }
+}
+
+/// The container's process 1, as the host counts: below `unshare` stands nspawn, below it what has become `systemd`.
+fn process_one(unshare: u32) -> Option<u32> {
+    children(unshare).into_iter().flat_map(children).find(|id| {
         std::fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name.trim() == "systemd")
     })
 }
 
 /// Whether a process runs no more; one that nobody has reaped yet has ended too.
-fn has_ended(id: u32) -> bool {
+pub(crate) fn has_ended(id: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{id}/stat"))
         .map_or(true, |stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')))
 }

@@ -28,6 +28,11 @@ const PREFIX: &str = "meshboot-";
 
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// What stands in front of a program that changes its user or its capabilities: a shell as process 1 of a PID
+/// namespace, which is told of this process's death and takes the program with it.
+pub(crate) const KEEPER: [&str; 8] =
+    ["unshare", "--pid", "--fork", "--kill-child", "sh", "-c", r#""$@" & wait $!"#, "keeper"];
+
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// A network namespace of this process's own with loopback up; removed when dropped.
@@ -75,7 +80,8 @@ impl Namespace {
         self.run(&["sysctl", "-q", "-w", setting]).expect_success();
     }
 
-    /// Starts a program in it that runs until the value is dropped; what it says goes to `log`.
+    /// Starts a program in it that runs until the value is dropped; what it says goes to `log`. A program that changes
+    /// its user or its capabilities is no longer told of this process's death: start it behind [`KEEPER`].
     pub(crate) fn spawn(&self, argv: &[&str], log: &Path) -> Background {
         let output = File::create(log).unwrap_or_else(|error| panic!("making `{}`: {error}", log.display()));
         let child = Command::new("ip")
@@ -185,6 +191,12 @@ pub(crate) fn join(path: &Path) {
     let namespace = File::open(path).expect("the namespace's file");
     move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
         .expect("joining a namespace as root");
+}
+
+/// Process ids of a process's children.
+pub(crate) fn children(id: u32) -> Vec<u32> {
+    let list = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|id| id.parse().ok()).collect()
 }
 
 /// Waits until `condition` holds; an error that names `what` after `limit`.
