@@ -23,6 +23,9 @@ const LIFE: Duration = Duration::from_secs(15);
 const CLOUD: &str = "cloud.example.org";
 const PRIVATE: &str = "private.example.org";
 
+/// What is remembered of refusals.
+const STATE: &str = "/var/lib/meshboot/certificates/cloud.example.org";
+
 /// The CA and its resolver.
 struct Authority {
     program: Background,
@@ -231,7 +234,6 @@ fn gets_swaps_and_renews_without_a_dropped_connection() {
 fn waits_longer_after_every_refusal() {
     let Some(scene) = scene() else { return };
     let lab = &scene.lab;
-    const STATE: &str = "/var/lib/meshboot/certificates/cloud.example.org";
     let state = || -> Option<(u64, u64)> {
         let text = lab.home.read(STATE)?;
         let (until, count) = text.trim().split_once(' ').expect("two numbers");

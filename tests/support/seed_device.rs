@@ -27,13 +27,23 @@ pub(crate) struct SeedDevice {
 impl SeedDevice {
     /// Makes a writable device with these bytes.
     pub(crate) fn new(volume: &[u8]) -> Self {
+        Self::attach(volume, &[])
+    }
+
+    /// The same, as a medium that cannot be written.
+    pub(crate) fn read_only(volume: &[u8]) -> Self {
+        Self::attach(volume, &["--read-only"])
+    }
+
+    fn attach(volume: &[u8], options: &[&str]) -> Self {
         static SWEEP: Once = Once::new();
         let folder = Folder::new();
         SWEEP.call_once(detach_stale);
         let file = folder.path().join("seed.iso");
         std::fs::write(&file, volume).expect("writing a seed volume");
-        let device =
-            run(&["losetup", "--find", "--show", &file.display().to_string()], LIMIT).expect_success();
+        let file = file.display().to_string();
+        let argv = [&["losetup", "--find", "--show"], options, &[&file]].concat();
+        let device = run(&argv, LIMIT).expect_success();
         Self { device: PathBuf::from(device.trim()), folder }
     }
 
