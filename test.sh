@@ -73,7 +73,8 @@ if cargo nextest --version > /dev/null 2>&1; then
     cargo nextest run ${all:+--run-ignored all --profile all} --color never "$@" 2>&1 | tee "$roots_log" || status=$?
     summary=$(grep -E '^ +Summary \[' "$roots_log" || true)
 else
-    cargo test "$@" -- ${all:+--include-ignored} 2>&1 | tee "$roots_log" || status=$?
+    # One after another: tests that count what is left behind share a process here.
+    cargo test --no-fail-fast "$@" -- --test-threads 1 ${all:+--include-ignored} 2>&1 | tee "$roots_log" || status=$?
     summary=$(grep '^test result:' "$roots_log" || true)
 fi
 if [ -s "$skipped" ]; then

@@ -118,6 +118,8 @@ pub(crate) fn prepare(machine: &mut Machine) {
     for (path, contents) in Internet::mirror_settings() {
         machine.put(path, 0o644, contents.as_bytes());
     }
+    let (path, contents) = Internet::fallback_network();
+    machine.put(path, 0o644, contents);
 }
 
 /// Gives a machine a node's payload as a `NoCloud` seed folder does, byte for byte what `build` wrote.

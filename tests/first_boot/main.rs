@@ -13,6 +13,7 @@ mod home;
 mod ingress;
 mod node;
 mod offline;
+mod pasted;
 mod record;
 
 use libtest_mimic::{Arguments, Trial};
@@ -21,8 +22,8 @@ use record::Scenario;
 
 fn main() {
     let arguments = Arguments::from_args();
-    let trials = trials(&boot::SCENARIO).chain(trials(&offline::SCENARIO)).collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    let trials = trials(&boot::SCENARIO).chain(trials(&offline::SCENARIO)).chain(trials(&pasted::SCENARIO));
+    libtest_mimic::run(&arguments, trials.collect()).exit();
 }
 
 /// One test for each check of a scenario; whichever comes first plays it.

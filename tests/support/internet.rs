@@ -299,7 +299,7 @@ impl Internet {
         });
     }
 
-    /// What makes a stock cloud image use our mirror (cloud-init's own mirror setting), and what a container needs.
+    /// What makes a stock cloud image use our mirror: cloud-init's own mirror setting.
     pub(crate) fn mirror_settings() -> Vec<(&'static str, String)> {
         let mirrors = format!(
             "system_info:\n  package_mirrors:\n    - arches: [default]\n      failsafe:\n        \
@@ -307,12 +307,6 @@ impl Internet {
         );
         vec![
             ("etc/cloud/cloud.cfg.d/91_mirror.cfg", mirrors),
-            // netplan matches a card's permanent hardware address, which a container's interface has not; networkd's
-            // renderer matches the present one.
-            (
-                "etc/cloud/cloud.cfg.d/92_container.cfg",
-                "system_info:\n  network:\n    renderers: [networkd]\n".to_owned(),
-            ),
             ("etc/apt/mirrors/debian.list", format!("http://{MIRROR}/debian\n")),
             ("etc/apt/mirrors/debian-security.list", format!("http://{MIRROR}/debian-security\n")),
             // Our copies of the indexes carry no signature of Debian's.
@@ -322,6 +316,13 @@ impl Internet {
                     .to_owned(),
             ),
         ]
+    }
+
+    /// What lets cloud-init's fallback network (DHCP on whatever has a carrier) work in a container: the file that it
+    /// writes for netplan matches a card's permanent hardware address, which a container's interface has not; the one
+    /// for networkd matches the present address.
+    pub(crate) fn fallback_network() -> (&'static str, &'static [u8]) {
+        ("etc/cloud/cloud.cfg.d/92_container.cfg", b"system_info:\n  network:\n    renderers: [networkd]\n")
     }
 
     /// Where its programs keep their logs.
