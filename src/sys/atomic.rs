@@ -121,7 +121,7 @@ pub fn write(path: &Utf8Path, contents: &[u8], mode: u32) -> Result<(), WriteErr
     sync_folder(&folder_of(path))
 }
 
-/// Writes a file that is not there yet, like [`write`]; what stands at `path` already is never replaced
+/// Writes a file that is not there yet, like [`write()`]; what stands at `path` already is never replaced
 /// ([`io::ErrorKind::AlreadyExists`]).
 pub fn create(path: &Utf8Path, contents: &[u8], mode: u32) -> Result<(), WriteError> {
     let file = beside(path, contents, mode)?;
