@@ -19,6 +19,7 @@ struct Context<'a> {
     role: Role,
     ssh_keys: &'a [String],
     build_time: u64,
+    payload_id: &'a str,
     files: Vec<File<'a>>,
 }
 
@@ -80,6 +81,7 @@ fn cloud_config(
         role: files.role,
         ssh_keys: &fleet.admin.ssh_keys,
         build_time: facts.build_time_unix_seconds,
+        payload_id: &files.payload_id,
         files: carried,
     };
     template::render("cloud-init/cloud-config.yaml.j2", &context)

@@ -57,6 +57,8 @@ pub struct NodeFiles {
     pub node: NodeName,
     /// Node's role.
     pub role: Role,
+    /// Names the exact set of files: 32 hexadecimal digits, also in `/etc/meshboot/payload-id`.
+    pub payload_id: String,
     /// Files, sorted by path; paths are unique. The home's mesh key is not among them.
     pub files: Vec<NodeFile>,
 }

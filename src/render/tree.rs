@@ -60,8 +60,9 @@ impl Tree {
             digest.update(format!("{} {:o} {}\n", file.path, file.mode, file.contents.len()));
             digest.update(&file.contents);
         }
-        self.add(PAYLOAD_ID, 0o644, format!("{}\n", short_hex(&digest.finalize())));
-        NodeFiles { node, role, files: self.0.into_values().collect() }
+        let payload_id = short_hex(&digest.finalize());
+        self.add(PAYLOAD_ID, 0o644, format!("{payload_id}\n"));
+        NodeFiles { node, role, payload_id, files: self.0.into_values().collect() }
     }
 }
 

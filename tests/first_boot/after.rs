@@ -31,6 +31,7 @@ pub(crate) const CHECKS: &[Check<Fleet>] = &[
         })
     }),
     ("reboot_keeps_the_ingress_set_before_the_network", ingress_set_survives),
+    ("power_cut_while_files_were_written_heals", power_cut_heals),
     ("new_instance_id_keeps_host_keys_and_works", new_instance_id),
 ];
 
@@ -152,6 +153,25 @@ fn ingress_set_survives(fleet: &mut Fleet) -> anyhow::Result<()> {
     // On disk, so that it stands before the network does: loaded with the table.
     let kept = fleet.home.ask("cat /var/lib/meshboot/sets.nft")?;
     ensure!(kept.contains(CLOUD_NODE.1), "{kept}");
+    Ok(())
+}
+
+/// cloud-init notes that it has written our files before it writes them, and never syncs them.
+fn power_cut_heals(fleet: &mut Fleet) -> anyhow::Result<()> {
+    let cut = "/var/lib/meshboot/written /usr/local/lib/meshboot/early /usr/local/lib/meshboot/first-boot \
+               /etc/meshboot/payload-id /etc/meshboot/haproxy.cfg /etc/meshboot/firewall.nft /etc/ssh/ssh_host_ed25519_key";
+    let sums = "sha256sum /usr/local/lib/meshboot/early /etc/meshboot/haproxy.cfg /etc/meshboot/node.env";
+    let before = fleet.ingress.ask(sums)?;
+    fleet.ingress.shell("test -e /var/lib/cloud/instance/sem/config_write_files").success()?;
+    fleet.ingress.shell(&format!("truncate --size=0 {cut}; rm /etc/meshboot/node.env; sync")).success()?;
+    fleet.ingress.reboot()?;
+    let whole = || fleet.ingress.shell("cmp /etc/meshboot/payload-id /var/lib/meshboot/written").succeeded();
+    wait_until("the files to be written again", Duration::from_secs(40), whole)
+        .with_context(|| format!("see `{}`", console(INGRESS).display()))?;
+    everything_works(fleet)?;
+    let after = fleet.ingress.ask(sums)?;
+    ensure!(before == after, "was\n{before}\nis\n{after}");
+    fleet.ingress.shell("ssh-keygen -y -f /etc/ssh/ssh_host_ed25519_key && sshd -t").success()?;
     Ok(())
 }
 
