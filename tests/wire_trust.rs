@@ -16,7 +16,7 @@ use support::services::Services;
 use support::wires::{HOME, INGRESS, LAN, STRANGER, WANS};
 
 /// What no visitor's address can be.
-const NEVER_CLAIMED: [&str; 22] = [
+const NEVER_CLAIMED: [&str; 23] = [
     "0.0.0.0",
     "10.0.0.1",
     "100.64.0.1",
@@ -39,13 +39,16 @@ const NEVER_CLAIMED: [&str; 22] = [
     "fd00::1",
     "fe80::1",
     "ff02::1",
+    "192.0.2.130",
 ];
 
 /// A request that shows who the home thinks is calling.
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: cloud.example.org\r\nConnection: close\r\n\r\n";
 
 fn fleet() -> String {
-    format!("{FLEET}firewall: {{allow: [\"{}\", \"{}\"]}}\n", STRANGER[0], STRANGER[1])
+    // A LAN may have public addresses.
+    let fleet = FLEET.replace("lan: [192.168.1.0/24]", "lan: [192.168.1.0/24, 192.0.2.128/28]");
+    format!("{fleet}firewall: {{allow: [\"{}\", \"{}\"]}}\n", STRANGER[0], STRANGER[1])
 }
 
 /// Every way to reach the home's own address from a network: host, and in which family.

@@ -32,8 +32,12 @@ const UNITS: &str = "meshboot-peers-boot.service meshboot-peers.timer meshboot-c
 struct Context {
     node: String,
     max_connections: u32,
+    /// What all mesh users together may hold open.
+    mesh_connections: u32,
     mesh_port: u16,
     mesh_listen: bool,
+    /// Networks of `home.lan`.
+    lan: Vec<String>,
     /// What visitors may reach: 80, 443 and the fleet's ports.
     open_ports: Vec<u16>,
     services: Vec<Backend>,
@@ -74,8 +78,10 @@ pub(super) fn files(fleet: &Fleet, _facts: &BuildFacts) -> Result<NodeFiles> {
     let context = Context {
         node: fleet.home.name.to_string(),
         max_connections: fleet.home.max_connections,
+        mesh_connections: mesh_connections(fleet),
         mesh_port: fleet.mesh.port,
         mesh_listen: fleet.home.mesh_listen,
+        lan: fleet.home.lan.iter().map(ToString::to_string).collect(),
         open_ports: [80, 443].into_iter().chain(fleet.ports.iter().map(|port| port.listen)).collect(),
         services: fleet.services.iter().map(backend).collect(),
         ports,
@@ -104,6 +110,13 @@ pub(super) fn files(fleet: &Fleet, _facts: &BuildFacts) -> Result<NodeFiles> {
     // Filled on the node, when the gateway is known: its own address is not part of the LAN.
     tree.add_list("/etc/meshboot/lan-sources.acl", [""; 0]);
     Ok(tree.finish(fleet.home.name.clone(), Role::LocalProxy))
+}
+
+/// Half of what the ingress nodes leave of the home's connections; the other half is the LAN's.
+fn mesh_connections(fleet: &Fleet) -> u32 {
+    const LEAST: u32 = 16;
+    let relayed = fleet.ingress.iter().map(|node| node.max_connections).fold(0, u32::saturating_add);
+    (fleet.home.max_connections.saturating_sub(relayed) / 2).max(LEAST)
 }
 
 /// What haproxy looks names up in: services, those that are not for the internet, certificates and challenges.
