@@ -14,6 +14,9 @@ use rustix::fs::{Mode, OFlags};
 /// Mode of every folder that `staging` makes.
 const FOLDER_MODE: u32 = 0o700;
 
+/// How much of a file is compared at once, in bytes.
+const PIECE: usize = 64 << 10;
+
 /// A file as it is to be: path below its folder, bytes, permission bits.
 pub type Wanted<'a> = (&'a Utf8Path, &'a [u8], u32);
 
@@ -64,9 +67,14 @@ fn compare(path: &Utf8Path, contents: &[u8], mode: u32) -> io::Result<bool> {
     if !found.is_file() || found.mode() & 0o7777 != mode || found.len() != contents.len() as u64 {
         return Ok(false);
     }
-    let mut there = Vec::with_capacity(contents.len() + 1);
-    file.read_to_end(&mut there)?;
-    Ok(there == contents)
+    let (mut piece, mut rest) = (vec![0; PIECE.min(contents.len() + 1)], contents);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(rest.is_empty()),
+            read if rest.starts_with(&piece[..read]) => rest = &rest[read..],
+            _ => return Ok(false),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -104,6 +112,18 @@ mod tests {
         assert!(is_current(&folder));
         assert!(!is_folder(&folder, &[]));
         assert!(!is_current(&folder.join("missing")));
+    }
+
+    #[test]
+    fn compares_a_long_file_to_its_last_byte() {
+        let (_keep, folder) = folder();
+        for length in [PIECE - 1, PIECE, PIECE + 1, 3 * PIECE] {
+            let mut contents = vec![b'x'; length];
+            fs::write(folder.join("top"), &contents).expect("a file");
+            assert!(is_file(&folder.join("top"), &contents, 0o600), "{length}");
+            contents[length - 1] = b'y';
+            assert!(!is_file(&folder.join("top"), &contents, 0o600), "{length}");
+        }
     }
 
     #[test]
