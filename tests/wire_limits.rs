@@ -63,7 +63,7 @@ fn one_source_is_cut_while_others_are_served() {
         std::thread::sleep(Duration::from_millis(300));
         assert_eq!(still_open(&web), 0, "family {family}: another port");
         if family == 0 {
-            let other = Stream::start(&lab.wires.stranger, &[target.clone()], Manner::Echo, 20);
+            let other = Stream::start(&lab.wires.stranger, std::slice::from_ref(&target), Manner::Echo, 20);
             std::thread::sleep(Duration::from_secs(1));
             let report = other.end();
             assert!(report.failed().is_empty() && report.worst() < Duration::from_millis(500), "{report}");

@@ -106,6 +106,9 @@ impl Lab {
             // As `early` does at every boot.
             node.ask("install -d -m 0755 /var/lib/meshboot");
         }
+        for node in [&ingress, &home] {
+            node.ask("sysctl --quiet --load /etc/sysctl.d/60-meshboot.conf");
+        }
         ingress.ask("/usr/local/lib/meshboot/steps/30-mesh-key");
         home.ask("/usr/local/lib/meshboot/steps/40-start-certificates");
         let home_mesh_address = facts.home_mesh_address.ip().to_string();
