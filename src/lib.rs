@@ -3,7 +3,7 @@
 //! The library holds all of the work; the binary only parses arguments and turns an outcome into an exit code.
 //! Modules are floors: each may import from the ones below it, never from above or beside
 //! (`tests/floors.rs` holds them to it). From top to bottom:
-//! `cli`, `command`, `payload`, `render`, `peers`, `fleet`, `identity`, `profile`, `sys`, `diag`.
+//! `cli`, `command`, `rehearse`, `payload`, `render`, `peers`, `fleet`, `identity`, `profile`, `sys`, `diag`.
 
 pub mod cli;
 pub mod command;
@@ -13,5 +13,6 @@ pub mod identity;
 pub mod payload;
 pub mod peers;
 pub mod profile;
+pub mod rehearse;
 pub mod render;
 pub mod sys;

@@ -7,6 +7,7 @@ mod build;
 mod check;
 mod failure;
 mod init;
+mod rehearse;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,8 @@ enum Command {
     Check(check::Arguments),
     /// Write a commented fleet file from a few questions, or from flags without questions
     Init(init::Arguments),
+    /// Run the whole fleet on this machine with the real programs, break it, and report what a visitor noticed
+    Rehearse(rehearse::Arguments),
 }
 
 /// A path as an argument: an empty one, as an unset variable gives, is a mistake in the call.
@@ -71,5 +74,6 @@ fn dispatch(command: Command, printer: &mut Printer) -> anyhow::Result<Outcome> 
         Command::Build(arguments) => command::build::run(&arguments.request(), printer),
         Command::Check(arguments) => command::check::run(&arguments.request(), printer),
         Command::Init(arguments) => init::run(arguments, printer),
+        Command::Rehearse(arguments) => arguments.run(printer),
     }
 }

@@ -6,6 +6,7 @@
 pub mod build;
 pub mod check;
 pub mod init;
+pub mod rehearse;
 
 /// How a command ended that did its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,4 +3,5 @@
 pub mod atomic;
 pub mod printer;
 pub mod staging;
+pub mod subprocess;
 pub mod unchanged;

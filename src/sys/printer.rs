@@ -10,6 +10,9 @@ use std::io::{self, ErrorKind, IsTerminal as _, Write};
 pub struct Printer {
     out: Stream,
     err: Stream,
+    talks_to_terminal: bool,
+    /// Lines of the drawing that stands below the talk.
+    drawn: usize,
 }
 
 /// One stream, and what is known of its reader.
@@ -28,13 +31,20 @@ impl Printer {
         Self {
             out: Stream::new(Box::new(io::stdout()), wanted && io::stdout().is_terminal()),
             err: Stream::new(Box::new(io::stderr()), wanted && io::stderr().is_terminal()),
+            talks_to_terminal: wanted_terminal(),
+            drawn: 0,
         }
     }
 
     /// Other streams, without colour, as a test has them.
     #[must_use]
     pub fn to_streams(out: impl Write + Send + 'static, err: impl Write + Send + 'static) -> Self {
-        Self { out: Stream::new(Box::new(out), false), err: Stream::new(Box::new(err), false) }
+        Self {
+            out: Stream::new(Box::new(out), false),
+            err: Stream::new(Box::new(err), false),
+            talks_to_terminal: false,
+            drawn: 0,
+        }
     }
 
     /// Writes data to stdout, as it is.
@@ -54,6 +64,32 @@ impl Printer {
         let _ = self.err.write(question);
     }
 
+    /// Whether stderr is a terminal that can draw, as [`Self::redraw`] does.
+    #[must_use]
+    pub fn talks_to_terminal(&self) -> bool {
+        self.talks_to_terminal
+    }
+
+    /// Replaces the lines that were drawn last; does nothing where stderr is no terminal. Talk goes above a drawing
+    /// that was replaced by no lines before. Lines longer than the terminal is wide are cut.
+    pub fn redraw(&mut self, lines: &[String]) {
+        if !self.talks_to_terminal {
+            return;
+        }
+        let width = rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| usize::from(size.ws_col));
+        let mut text = String::new();
+        if self.drawn > 0 {
+            // To the start of the first line that was drawn, and erase from there (ECMA-48, CPL and ED).
+            text = format!("\u{1b}[{}F\u{1b}[J", self.drawn);
+        }
+        for line in lines {
+            text.extend(line.chars().take(width.max(20) - 1));
+            text.push('\n');
+        }
+        self.drawn = lines.len();
+        let _ = self.err.write(&text);
+    }
+
     /// Whether stdout takes colour.
     #[must_use]
     pub fn colours_data(&self) -> bool {
@@ -65,6 +101,11 @@ impl Printer {
     pub fn colours_talk(&self) -> bool {
         self.err.colour
     }
+}
+
+/// Whether stderr is a terminal that understands control sequences.
+fn wanted_terminal() -> bool {
+    io::stderr().is_terminal() && env::var_os("TERM").is_some_and(|value| value != "dumb")
 }
 
 impl Stream {
