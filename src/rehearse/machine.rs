@@ -4,8 +4,7 @@
 //! shown: a kernel and a clock of its own, udev, a serial port (`/dev/console` is the log file). Machines are started
 //! one after another and come up side by side.
 
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,16 +13,19 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::event::Phase;
 use super::interrupt::Interrupt;
+use super::lab::cgroup;
 use super::lab::disk::Layer;
 use super::lab::namespace::Namespace;
-use super::lab::program::Program;
+use super::lab::program::{Program, children};
 use super::registry::{Made, Process, Registry};
 use crate::sys::subprocess::{self, Outcome};
 
 /// Mounts the machine's root in a namespace of its own and becomes the container's manager. The unified hierarchy is
-/// what Debian 13's systemd wants, also on a host with the old one.
+/// what Debian 13's systemd wants, also on a host with the old one. It all runs in one more PID namespace, because a
+/// killed manager leaves its container running, and a PID namespace ends whole.
 const START: &str = r#"
-lower=$1 layer=$2; shift 2
+lower=$1 layer=$2 cgroup=$3; shift 3
+echo 0 > "$cgroup/cgroup.procs"
 mount -t overlay overlay -o "lowerdir=$lower,upperdir=$layer/upper,workdir=$layer/work" "$layer/root"
 exec env UNIFIED_CGROUP_HIERARCHY=1 SYSTEMD_NSPAWN_LOCK=0 systemd-nspawn --directory="$layer/root" "$@"
 "#;
@@ -53,6 +55,7 @@ pub struct Machine {
     network: Namespace,
     root: PathBuf,
     console: PathBuf,
+    cgroup: PathBuf,
     registry: Arc<Registry>,
 }
 
@@ -80,6 +83,7 @@ impl Machine {
             layer,
             network,
             root: root.to_owned(),
+            cgroup: cgroup::place(&format!("mbr-{}-{name}", std::process::id()))?,
             registry: Arc::clone(registry),
         })
     }
@@ -94,6 +98,8 @@ impl Machine {
     pub fn start(&mut self, interrupt: &Interrupt) -> Result<()> {
         ensure!(self.running.is_none(), "`{}` is on already", self.name);
         let since = Instant::now();
+        self.registry.add(&Made::Cgroup(self.cgroup.clone()))?;
+        cgroup::make(&self.cgroup)?;
         let mut manager = Program::start(&self.registry, &self.argv(), &self.console)?;
         let mut leader = None;
         interrupt
@@ -115,8 +121,12 @@ impl Machine {
         let mut argv: Vec<String> =
             ["setpriv", "--pdeathsig", "KILL", "nsenter"].into_iter().map(str::to_owned).collect();
         argv.push(format!("--net={network}"));
-        argv.extend(["unshare", "--mount", "sh", "-euc", START, "start"].into_iter().map(str::to_owned));
+        argv.extend(
+            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"].map(str::to_owned),
+        );
+        argv.extend(["sh", "-euc", START, "start"].map(str::to_owned));
         argv.extend([self.root.display().to_string(), self.layer.folder.display().to_string()]);
+        argv.push(self.cgroup.display().to_string());
         let settings = [
             "--boot",
             "--register=no",
@@ -208,20 +218,16 @@ impl Machine {
         let running = self.running.as_mut().with_context(|| format!("`{}` is off", self.name))?;
         ensure!(running.manager.wait(POWER_OFF)?.is_some(), "powering off `{}` took too long", self.name);
         self.running = None;
-        Ok(())
+        cgroup::remove(&self.cgroup)
     }
 
     /// Pulls its plug, and waits for the end.
     pub fn cut_power(&mut self) -> Result<()> {
         let Some(running) = &mut self.running else { return Ok(()) };
+        cgroup::remove(&self.cgroup)?;
+        // What started it sees the end, and ends by itself.
+        running.manager.wait(END)?;
         running.manager.take_down()?;
-        let leader = running.leader;
-        // The kernel ends what ran inside a moment after its manager; the network and the disk go only then.
-        let end = Instant::now() + END;
-        while leader.runs() {
-            ensure!(Instant::now() < end, "process 1 of `{}` does not end", self.name);
-            std::thread::sleep(Duration::from_millis(10));
-        }
         self.running = None;
         Ok(())
     }
@@ -278,16 +284,12 @@ impl Drop for Machine {
     }
 }
 
-/// The container's process 1: the manager's child that is first in a PID namespace of its own, and runs `systemd`.
-fn process_one(manager: u32) -> Option<Process> {
-    let children = fs::read_to_string(format!("/proc/{manager}/task/{manager}/children")).ok()?;
-    let ours = fs::metadata("/proc/self/ns/pid").ok()?.ino();
-    children.split_whitespace().filter_map(|id| id.parse().ok()).find_map(|id: u32| {
-        let is_systemd =
-            fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name.trim() == "systemd");
-        let elsewhere = File::open(format!("/proc/{id}/ns/pid")).ok()?.metadata().ok()?.ino() != ours;
-        (is_systemd && elsewhere).then(|| Process::running(id)).flatten()
-    })
+/// The container's process 1: a child of the manager, which is a child of what started it.
+fn process_one(started: u32) -> Option<Process> {
+    let is_systemd = |process: &Process| {
+        fs::read_to_string(format!("/proc/{}/comm", process.id)).is_ok_and(|name| name.trim() == "systemd")
+    };
+    children(started).into_iter().flat_map(|manager| children(manager.id)).find(is_systemd)
 }
 
 /// The last step that first boot named.

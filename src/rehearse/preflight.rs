@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::lab::cgroup;
 use crate::diag::Refusal;
 use crate::sys::subprocess;
 
@@ -87,6 +88,10 @@ pub fn examine(cache: &Path, root_is_cached: bool, nodes: usize) -> Result<Machi
     programs(root_is_cached)?;
     space(cache, root_is_cached, nodes)?;
     kernel(cache)?;
+    if let Err(error) = cgroup::place("x") {
+        return Err(Refusal::input(format!("this machine has no control groups of version 2: {error:#}"))
+            .hint("mount -t cgroup2 none /sys/fs/cgroup, as systemd does"));
+    }
     Ok(Machine { delays: try_script(NETEM, cache).is_ok() })
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::lab::cgroup;
 use crate::sys::subprocess;
 
 /// Where all rehearsals of this machine write down what they make.
@@ -31,6 +32,8 @@ pub enum Made {
     Owner(Process),
     /// A network namespace under its name.
     Namespace(String),
+    /// A node's control group, with all that runs in it.
+    Cgroup(PathBuf),
     /// A program.
     Process(Process),
     /// A folder with everything in it.
@@ -118,6 +121,7 @@ fn line(made: &Made) -> String {
     match made {
         Made::Owner(process) => format!("owner {} {}\n", process.id, process.started),
         Made::Namespace(name) => format!("namespace {name}\n"),
+        Made::Cgroup(path) => format!("cgroup {}\n", path.display()),
         Made::Process(process) => format!("process {} {}\n", process.id, process.started),
         Made::Folder(path) => format!("folder {}\n", path.display()),
         Made::Node(name, process) => format!("node {name} {} {}\n", process.id, process.started),
@@ -134,6 +138,7 @@ fn parse(line: &str) -> Option<Made> {
         "owner" => Made::Owner(process(rest)?),
         "namespace" => Made::Namespace(rest.to_owned()),
         "process" => Made::Process(process(rest)?),
+        "cgroup" => Made::Cgroup(rest.into()),
         "folder" => Made::Folder(rest.into()),
         "node" => {
             let (name, rest) = rest.split_once(' ')?;
@@ -210,6 +215,7 @@ fn take_away(listed: &Listed, errors: &mut Vec<anyhow::Error>) {
     );
     for made in &listed.made {
         match made {
+            Made::Cgroup(path) => errors.extend(cgroup::remove(path).err()),
             Made::Namespace(name) => errors.extend(remove_namespace(name).err()),
             Made::Folder(path) => errors.extend(remove_folder(path).err()),
             _ => {}
@@ -258,6 +264,7 @@ mod tests {
         for made in [
             Made::Owner(process),
             Made::Namespace("mbr-12-fra1".to_owned()),
+            Made::Cgroup("/sys/fs/cgroup/mbr-12-fra1".into()),
             Made::Process(process),
             Made::Folder("/var/cache/with a space".into()),
             Made::Node("fra1".to_owned(), process),

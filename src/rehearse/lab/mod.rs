@@ -5,6 +5,7 @@
 //! line in `build` and one in `take_down`.
 
 pub mod acme;
+pub mod cgroup;
 pub mod disk;
 pub mod dns;
 pub mod house;

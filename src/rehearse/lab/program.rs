@@ -15,6 +15,9 @@ use crate::sys::subprocess;
 /// How long a killed program may take to be gone.
 const END: Duration = Duration::from_secs(10);
 
+/// How long a program may take to follow its children.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// Lines of a log that an error shows.
 const SHOWN_LINES: usize = 15;
 
@@ -85,12 +88,26 @@ impl Program {
         if self.ended().is_some() {
             return Ok(());
         }
-        // It may end by itself in this very moment.
+        // What it has started for us (`unshare --fork`, `nsenter --pid`) goes first: then it ends by itself, and has
+        // reaped its own.
+        for child in children(self.id()) {
+            child.kill();
+        }
+        if self.wait(GRACE)?.is_some() {
+            return Ok(());
+        }
+        // It may end in this very moment.
         let _ = self.child.kill();
         let ended = self.wait(END)?;
         anyhow::ensure!(ended.is_some(), "`{}` (process {}) does not end", self.name, self.id());
         Ok(())
     }
+}
+
+/// Processes that a process has started and not reaped.
+pub fn children(id: u32) -> Vec<Process> {
+    let list = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|id| Process::running(id.parse().ok()?)).collect()
 }
 
 impl Drop for Program {
