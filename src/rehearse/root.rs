@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use sha2::{Digest as _, Sha256};
 
 use super::event::{Event, Events};
 use super::interrupt::Interrupt;
 use super::lab::program::Program;
 use super::registry::{Made, Registry, remove_folder};
+use crate::payload::manifest::sha256_hex;
 
 /// Debian's name of the release.
 const SUITE: &str = "trixie";
@@ -93,10 +93,10 @@ impl Root {
         all.sort();
         all.dedup();
         let recipe = format!("{SUITE}\n{}\n{CUSTOMIZE}\n{}", std::env::consts::ARCH, all.join("\n"));
-        let digest: [u8; 32] = Sha256::digest(recipe).into();
-        let [a, b, c, d, e, f, g, h, ..] = digest;
-        let hash = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-        Self { path: cache().join(format!("rehearsal-root-{hash:016x}")), packages: all }
+        // Half of the digest's digits is plenty.
+        let hash = sha256_hex(recipe.as_bytes());
+        let path = cache().join(format!("rehearsal-root-{}", &hash[..16]));
+        Self { path, packages: all }
     }
 
     /// Where it lies, or will.

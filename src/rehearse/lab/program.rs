@@ -105,6 +105,7 @@ impl Program {
 }
 
 /// Processes that a process has started and not reaped.
+#[must_use]
 pub fn children(id: u32) -> Vec<Process> {
     let list = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
     list.split_whitespace().filter_map(|id| Process::running(id.parse().ok()?)).collect()
