@@ -83,19 +83,17 @@ struct ProviderPart {
     login: &'static str,
     firewall: &'static str,
     firewall_place: &'static str,
-    firewall_closed: bool,
     ipv6: &'static str,
     notes: &'static [String],
     limit_certainty: Certainty,
-    limit_source: Option<&'static str>,
 }
 
 /// How large a payload is against what it may be.
 #[derive(Serialize)]
 struct Size {
-    counted: u64,
+    counted: String,
     unit: &'static str,
-    limit: Option<u64>,
+    limit: Option<String>,
     percent: Option<u64>,
     encoding: &'static str,
 }
@@ -206,7 +204,6 @@ fn provider_part(provider: &'static Provider) -> ProviderPart {
         login: &provider.login.value,
         firewall,
         firewall_place: &provider.firewall.place,
-        firewall_closed: provider.firewall.starts.value != FirewallStart::Open,
         ipv6: match provider.ipv6.value {
             Ipv6Default::On => "on without asking",
             Ipv6Default::Off => "off until it is ticked",
@@ -214,15 +211,14 @@ fn provider_part(provider: &'static Provider) -> ProviderPart {
         },
         notes: &provider.notes,
         limit_certainty: provider.user_data.limit.certainty,
-        limit_source: provider.user_data.limit.source.as_deref(),
     }
 }
 
 fn size(entry: &UserDataEntry) -> Size {
     Size {
-        counted: entry.counted,
+        counted: grouped(entry.counted),
         unit: entry.counts.unit(),
-        limit: entry.limit,
+        limit: entry.limit.map(grouped),
         percent: entry.limit.map(|limit| (entry.counted * 100).div_ceil(limit.max(1))),
         encoding: entry.encoding.in_words(),
     }
@@ -243,6 +239,20 @@ fn services(fleet: &Fleet) -> Vec<ServiceRow<'_>> {
         .collect()
 }
 
+/// Digits in groups of three, as in `16,384`.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// A time for people, in UTC, as in `2026-11-23 06:30 UTC`; the number itself where no calendar has it.
 #[must_use]
 pub fn utc(unix_seconds: u64) -> String {
@@ -250,4 +260,18 @@ pub fn utc(unix_seconds: u64) -> String {
         .ok()
         .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
         .map_or_else(|| unix_seconds.to_string(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn groups_digits_by_three() {
+        for (number, text) in
+            [(0, "0"), (999, "999"), (1000, "1,000"), (16_384, "16,384"), (1_234_567, "1,234,567")]
+        {
+            assert_eq!(grouped(number), text);
+        }
+    }
 }

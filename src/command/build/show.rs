@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Built, BuiltNode};
 use crate::diag::escape;
 use crate::identity::MintReason;
-use crate::payload::launch_sheet::utc;
+use crate::payload::launch_sheet::{grouped, utc};
 use crate::payload::manifest::UserDataEntry;
 use crate::payload::user_data::PORTABLE_BUDGET;
 use crate::render::Role;
@@ -103,19 +103,6 @@ fn row(node: &BuiltNode) -> [String; 7] {
     ]
 }
 
-/// Digits in groups of three, as in `16,384`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// What to know and what to do next, a line each.
 pub(super) fn talk(built: &Built, colour: bool) -> Vec<String> {
     let (bold, reset) = if colour { ("\u{1b}[1m", "\u{1b}[0m") } else { ("", "") };
@@ -199,18 +186,4 @@ fn next_steps(built: &Built) -> Vec<String> {
     }
     steps.push(format!("publish the records of `{}`", out.join("dns.zone")));
     steps
-}
-
-#[cfg(test)]
-mod tests {
-    use super::grouped;
-
-    #[test]
-    fn groups_digits_by_three() {
-        for (number, text) in
-            [(0, "0"), (999, "999"), (1000, "1,000"), (16_384, "16,384"), (1_234_567, "1,234,567")]
-        {
-            assert_eq!(grouped(number), text);
-        }
-    }
 }
