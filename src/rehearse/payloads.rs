@@ -18,6 +18,11 @@ use crate::render::{self, BuildFacts, NodePayload, Role};
 /// Where cloud-init looks for a seed on the disk (cloud-init `doc/rtd/reference/datasources/nocloud.rst`).
 const SEED: &str = "/var/lib/cloud/seed/nocloud";
 
+/// A network configuration of ours matches names, which netplan does in a container as it does on a machine; the root
+/// is set to networkd's renderer for the other case, cloud-init's own fallback (`root`).
+const RENDERER: (&str, &str) =
+    ("/etc/cloud/cloud.cfg.d/93_own_network.cfg", "system_info:\n  network:\n    renderers: [netplan]\n");
+
 /// Lists a role's packages on the node.
 const PACKAGES: &str = "/etc/meshboot/packages";
 
@@ -48,7 +53,11 @@ impl Seed {
         self.files
             .iter()
             .try_for_each(|(name, contents)| machine.put(&format!("{SEED}/{name}"), 0o600, contents.expose()))
-            .with_context(|| format!("sowing `{}`", self.node))
+            .with_context(|| format!("sowing `{}`", self.node))?;
+        if self.file("network-config").is_some() {
+            machine.put(RENDERER.0, 0o644, RENDERER.1)?;
+        }
+        Ok(())
     }
 
     /// A file of it.
