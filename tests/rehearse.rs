@@ -48,7 +48,7 @@ const READY_SECONDS: f64 = 90.0;
 const ROOT: Duration = Duration::from_mins(10);
 
 /// How long taking down may take.
-const TAKING_DOWN: Duration = Duration::from_secs(60);
+const TAKING_DOWN: Duration = Duration::from_mins(1);
 
 /// Whether a rehearsal can run here.
 fn can_rehearse() -> bool {
@@ -224,7 +224,7 @@ fn without(script: &str) -> Outcome {
     let fleet = folder.path().join("fleet.yaml");
     std::fs::write(&fleet, FLEET).expect("writing a fleet");
     let all = format!("{script}\nexec {MESHBOOT} rehearse {}", fleet.display());
-    run(&["unshare", "--mount", "sh", "-euc", &all], Duration::from_secs(60))
+    run(&["unshare", "--mount", "sh", "-euc", &all], Duration::from_mins(1))
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a rehearsal needs of this machine, looked at before anything is started: one clear message with the remedy.
 //!
 //! Kernel features are tried in namespaces of a moment's life, since a list of modules says little about what works.
-//! To add a need: a line in [`PROGRAMS`], or a check in [`examine`].
+//! To add a need: a line in `PROGRAMS`, or a check in [`examine`].
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

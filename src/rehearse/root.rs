@@ -1,7 +1,7 @@
 //! The cached root: a Debian 13 with the packages of both roles and of everything around the nodes, made once.
 //!
 //! Its name holds a hash of its recipe, so a changed recipe makes a new one; it is made under another name and
-//! renamed, so a half-made one is never seen. To add a package around the nodes: a word in [`AROUND`].
+//! renamed, so a half-made one is never seen. To add a package around the nodes: a word in `AROUND`.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

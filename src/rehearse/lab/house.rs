@@ -3,7 +3,7 @@
 //! The router does what a decent one does: translates outgoing connections, forwards the ports that the fleet relays
 //! without hiding their sources, and answers by the uplink that a question came in on. IPv6 is routed, not translated:
 //! the home has an address of its own in every uplink's prefix. To rehearse another kind of router: a rule in
-//! [`House::load_rules`].
+//! `House::load_rules`.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;

@@ -3,7 +3,7 @@
 //!
 //! Paths that mean something: `/bytes/N` (N bytes), `/drip` (a byte every 100 ms, without end), `/healthz` (200, or 503
 //! when sick); everything else is answered with the request as it arrived, after a line that names the server. To add
-//! one: an arm in [`respond`].
+//! one: an arm in `respond`.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
