@@ -96,6 +96,8 @@ fn stock_image_boots_in_the_cloud() {
     for (path, contents) in Internet::mirror_settings() {
         machine.put(path, 0o644, contents.as_bytes());
     }
+    let (path, contents) = Internet::fallback_network();
+    machine.put(path, 0o644, contents);
     let user_data =
         "#cloud-config\npackage_update: true\npackages: [haproxy]\nruncmd: [[touch, /root/seen]]\n";
     machine.put("var/lib/cloud/seed/nocloud/user-data", 0o600, user_data.as_bytes());
