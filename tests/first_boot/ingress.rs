@@ -14,8 +14,8 @@ use super::support::machine::Machine;
 use super::support::network::{Namespace, wait_until};
 use super::support::scan::open_ports;
 
-/// How long a port may take to answer.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(800);
+/// How long a port may take to answer: the kernel sends a lost packet again after a second.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// SSH, the web, the extra port of `ports`, and the mesh listener.
 const PUBLIC: [u16; 5] = [22, 80, 443, 4781, 25565];

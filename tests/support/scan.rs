@@ -13,6 +13,10 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+/// How many connections are begun without a pause: more at once fill a tunnel's queue, and a packet lost there makes an
+/// open port look closed. Patience over a second lets the kernel send a lost one again.
+const BURST: usize = 256;
+
 /// How a port answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Answer {
@@ -56,7 +60,10 @@ fn widen_file_limit() -> usize {
 fn scan_chunk(address: IpAddr, ports: &[u16], patience: Duration) -> Vec<(u16, Answer)> {
     let mut answers = Vec::new();
     let mut waiting: Vec<(u16, OwnedFd)> = Vec::new();
-    for &port in ports {
+    for (number, &port) in ports.iter().enumerate() {
+        if number % BURST == BURST - 1 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         match start(SocketAddr::new(address, port)) {
             Ok(Started::Waiting(socket)) => waiting.push((port, socket)),
             Ok(Started::Done) => answers.push((port, Answer::Open)),
