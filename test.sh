@@ -10,7 +10,7 @@ cd "$(dirname "$0")"
 
 packages=(
     apt-utils bind9-utils ca-certificates curl debian-archive-keyring dnsmasq-base genisoimage iproute2 iputils-ping
-    libarchive-tools mmdebstrap nftables openssl procps python3 shellcheck systemd-container time util-linux
+    libarchive-tools mmdebstrap nftables openssl procps python3 shellcheck systemd-container util-linux
     xorriso
 )
 # A Linux kernel that runs as a process, and what loads its modules; there is none for other processors.
