@@ -215,7 +215,7 @@ fn makes_a_fleet_whole_or_not_at_all() {
         writeln!(std::io::stdout(), "serial 1").expect("the parent reads");
         std::thread::sleep(LIMIT);
     }
-    const ROUNDS: u32 = 80;
+    let rounds = 80_u32;
     // A busy machine takes longer: the kills are spread over twice the time that it takes just now.
     let takes = {
         let folder = Folder::new();
@@ -229,10 +229,10 @@ fn makes_a_fleet_whole_or_not_at_all() {
         start.elapsed()
     };
     let (mut whole, mut nothing) = (0, 0);
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let folder = Folder::new();
         let mut child = Inner::start("makes_a_fleet_whole_or_not_at_all", folder.path());
-        std::thread::sleep(takes * 2 * round / ROUNDS);
+        std::thread::sleep(takes * 2 * round / rounds);
         let said = child.kill_and_read_serial();
         if folder.path().join(".meshboot").exists() {
             let before = content(folder.path());
