@@ -36,7 +36,7 @@ services: [{domain: cloud.example.org, to: "http://192.168.1.20:8080"}]
 "#;
 
 /// How long a change may take to be seen: marks of the home's peer command come once in 30 s.
-const SEEN: Duration = Duration::from_secs(60);
+const SEEN: Duration = Duration::from_mins(1);
 
 static TOOLS: Scenario =
     Scenario { name: "tools", about: "the lab's tools do what they say", unfit: fits_all, run: use_all };

@@ -75,27 +75,21 @@ impl PeerList {
                 .filter(|node| !node.addresses.is_empty())
                 .map(Peer::beforehand)
                 .collect(),
-            allow: Allow {
-                networks: fleet
-                    .firewall
-                    .allow
-                    .iter()
-                    .filter_map(|entry| match entry {
-                        AllowEntry::Network(network) => Some(network.to_string()),
-                        AllowEntry::Name(_) => None,
-                    })
-                    .collect(),
-                names: fleet
-                    .firewall
-                    .allow
-                    .iter()
-                    .filter_map(|entry| match entry {
-                        AllowEntry::Name(name) => Some(name.to_string()),
-                        AllowEntry::Network(_) => None,
-                    })
-                    .collect(),
-            },
+            allow: Allow::beforehand(&fleet.firewall.allow),
         }
+    }
+}
+
+impl Allow {
+    fn beforehand(entries: &[AllowEntry]) -> Self {
+        let mut allow = Self { networks: Vec::new(), names: Vec::new() };
+        for entry in entries {
+            match entry {
+                AllowEntry::Network(network) => allow.networks.push(network.to_string()),
+                AllowEntry::Name(name) => allow.names.push(name.to_string()),
+            }
+        }
+        allow
     }
 }
 
