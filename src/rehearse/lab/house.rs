@@ -8,13 +8,12 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Result;
 
 use super::super::plan::{GATEWAY4, GATEWAY6, Plan, UpstreamPlan, WanPlan};
 use super::super::registry::Registry;
-use super::internet::{Internet, plug_in};
+use super::internet::plug_in;
 use super::namespace::Namespace;
 
 /// Interface of the uplink that is no WAN, on the internet and on the router.
@@ -22,9 +21,6 @@ pub const FURTHER: &str = "further";
 
 /// Preference of the further uplink while it is on; WANs have 10 and more.
 const FURTHER_METRIC: usize = 5;
-
-/// How long one setting may take.
-const LIMIT: Duration = Duration::from_secs(20);
 
 /// The home's router, and machines on its LAN.
 #[derive(Debug)]
@@ -216,25 +212,6 @@ impl House {
             // Taking away what is not there is no error.
             self.router.ip(&[format!("route replace {route}"), format!("route del {route}")])
         }
-    }
-
-    /// From now on packets of an uplink take so long each way, and so many of a hundred vanish by chance
-    /// (tc-netem(8)); for a kernel that has it ([`super::Lab::delays`]).
-    pub fn delay(
-        &self,
-        internet: &Internet,
-        uplink: &str,
-        each_way: Duration,
-        loss_percent: f64,
-    ) -> Result<()> {
-        let (delay, loss) = (format!("{}us", each_way.as_micros()), format!("{loss_percent}%"));
-        // A queue holds back what leaves: one at either end. Both have the uplink's name.
-        for end in [&internet.core, &self.router] {
-            let argv =
-                ["tc", "qdisc", "replace", "dev", uplink, "root", "netem", "delay", &delay, "loss", &loss];
-            end.run(&argv, LIMIT)?.success()?;
-        }
-        Ok(())
     }
 
     /// All namespaces, for taking them down.

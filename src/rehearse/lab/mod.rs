@@ -51,9 +51,6 @@ const FIRST_BOOT: Duration = Duration::from_mins(5);
 /// How often nodes are looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// What the first WAN adds to a packet's way; the second adds twice as much.
-const WAN_DELAY: Duration = Duration::from_millis(5);
-
 /// Lines of a node's console that an error shows.
 const CONSOLE_LINES: usize = 25;
 
@@ -124,12 +121,6 @@ impl Lab {
         events.step("laying cables");
         let (internet, sockets) = Internet::new(&registry, &plan)?;
         let (house, home_socket) = House::new(&registry, &plan, &internet.core)?;
-        if delays {
-            for wan in &plan.wans {
-                // A good line first, worse ones after it.
-                house.delay(&internet, &wan.interface(), WAN_DELAY * wan.number.try_into()?, 0.0)?;
-            }
-        }
         interrupt.check()?;
         events.step("starting what is around the nodes");
         let disk = Disk::mount(&registry, root.path(), &folder.join("around"), &interrupt)?;

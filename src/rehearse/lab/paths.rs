@@ -35,31 +35,16 @@ pub fn paths(machine: &Machine) -> Result<Vec<PathState>> {
     let path = |line: &str| {
         let cells: Vec<&str> = line.split(',').collect();
         let (backend, server, status) = (*cells.first()?, *cells.get(1)?, *cells.get(17)?);
-        // haproxy begins with the word UP; only a check that has ended has seen anything.
-        let is_checked = cells.get(36).is_some_and(|check| *check != "INI");
         let is_path = !backend.starts_with('#') && !matches!(server, "FRONTEND" | "BACKEND" | "");
         is_path.then(|| PathState {
             backend: backend.to_owned(),
             server: server.to_owned(),
             // `no check` is never down.
-            up: (status.starts_with("UP") && is_checked) || status == "no check",
+            up: status.starts_with("UP") || status == "no check",
             status: status.to_owned(),
         })
     };
     Ok(statistics.lines().filter_map(path).collect())
-}
-
-/// What of a node's relay does not work; a relay that does not answer (yet) is down altogether.
-fn down(machine: &Machine) -> Vec<String> {
-    match paths(machine) {
-        Err(error) => vec![format!("{}: {error:#}", machine.name)],
-        Ok(paths) if paths.is_empty() => vec![format!("{}: its haproxy has no paths", machine.name)],
-        Ok(paths) => paths
-            .iter()
-            .filter(|path| !path.up)
-            .map(|path| format!("{}: {}/{} {}", machine.name, path.backend, path.server, path.status))
-            .collect(),
-    }
 }
 
 impl Lab {
@@ -73,8 +58,14 @@ impl Lab {
     pub fn wait_for_paths(&self) -> Result<()> {
         let start = std::time::Instant::now();
         loop {
-            let on = self.ingress.iter().filter(|machine| machine.is_on());
-            let down: Vec<String> = on.flat_map(down).collect();
+            let mut down = Vec::new();
+            for machine in self.ingress.iter().filter(|machine| machine.is_on()) {
+                let paths = paths(machine)?;
+                anyhow::ensure!(!paths.is_empty(), "haproxy of `{}` has no paths", machine.name);
+                down.extend(paths.iter().filter(|path| !path.up).map(|path| {
+                    format!("{}: {}/{} {}", machine.name, path.backend, path.server, path.status)
+                }));
+            }
             if down.is_empty() {
                 return Ok(());
             }
