@@ -153,28 +153,35 @@ fn nothing_is_left_behind() {
     assert_eq!(backing_file(&device), None);
 }
 
-/// Tells this test, started by itself, to set a scene and to wait for its end.
-const HOLD: &str = "MESHBOOT_TEST_HOLDS_A_SCENE";
+/// Tells `nothing_survives_a_kill`, started by itself, what to do: hold a scene, or be the next test.
+const PART: &str = "MESHBOOT_TEST_PART";
+
+/// This program once more, to play a part.
+fn player(part: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(["--exact", "nothing_survives_a_kill", "--nocapture"]).env(PART, part);
+    command
+}
 
 /// The processes of a test that is killed die with it; names and files are taken away by the next test.
 #[test]
 #[expect(clippy::print_stdout, reason = "the parent reads it")]
 fn nothing_survives_a_kill() {
-    if std::env::var_os(HOLD).is_some() {
-        let (machine, seed, _internet) = scene("killed.console").expect("the parent was not skipped");
-        println!("\nholding {} {}", machine.leader().expect("it is on"), seed.device().display());
-        std::thread::sleep(Duration::from_mins(2));
-        return;
+    match std::env::var(PART).as_deref() {
+        Ok("hold") => {
+            let (machine, seed, _internet) = scene("killed.console").expect("the parent was not skipped");
+            println!("\nholding {} {}", machine.leader().expect("it is on"), seed.device().display());
+            std::thread::sleep(Duration::from_mins(2));
+            return;
+        }
+        Ok("next") => {
+            drop((Namespace::new("next"), SeedDevice::new(&vec![0; 1 << 20])));
+            return;
+        }
+        _ if !requirement::root_and(&["systemd-nspawn"]) => return,
+        _ => {}
     }
-    if !requirement::root_and(&["systemd-nspawn"]) {
-        return;
-    }
-    let mut child = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "nothing_survives_a_kill", "--nocapture"])
-        .env(HOLD, "1")
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("starting this program");
+    let mut child = player("hold").stdout(Stdio::piped()).spawn().expect("starting this program");
     let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
     let line =
         lines.map_while(Result::ok).find(|line| line.starts_with("holding ")).expect("it holds a scene");
@@ -188,7 +195,7 @@ fn nothing_survives_a_kill() {
     wait_until("the programs' end", Duration::from_secs(5), || processes_of(child.id()).is_empty())
         .unwrap_or_else(|error| panic!("{error}: {:?}", processes_of(child.id())));
     assert!(!left_behind(child.id()).is_empty(), "a kill leaves names: nothing was shown");
-    drop((Namespace::new("next"), SeedDevice::new(&vec![0; 1 << 20])));
+    assert!(player("next").status().expect("starting this program").success(), "the next test");
     assert_eq!(left_behind(child.id()), Vec::<String>::new());
     assert_eq!(backing_file(&device), None);
 }
